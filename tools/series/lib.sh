@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=sh
+# Functions shared by the series tools. To be sourced with $root set to the
+# top of this repository.
+: "${root:?}"
+
+die()
+{
+	echo "error: $*" >&2
+	exit 1
+}
+
+# base_field BASE N: field N of the line of BASE in ./bases
+base_field()
+{
+	awk -v base="$1" -v n="$2" \
+		'$1 == base { print $n; found = 1 } END { exit !found }' \
+		"$root/bases" ||
+		die "unknown BASE $1; ./bases knows: $(base_names)"
+}
+
+base_names()
+{
+	awk '!/^#/ && NF { printf "%s%s", sep, $1; sep = " " }' "$root/bases"
+}
+
+# series_entries BASE: a line for each commit: the patch, then the whole files
+# which join it. "patch # + file..." is what quilt takes for a patch with a
+# comment.
+series_entries()
+{
+	sed -e '/^#/d' -e '/^[[:space:]]*$/d' -e 's/[[:space:]]*#[[:space:]]*+/ /' \
+		"$root/series-$1"
+}
+
+# series_files BASE: all whole files of a series
+series_files()
+{
+	series_entries "$1" | awk '{ for (i = 2; i <= NF; i++) print $i }'
+}
+
+# tree_is_replayed TREE: true if nobody has committed to or edited the tree
+# since the series was replayed there
+tree_is_replayed()
+{
+	[ "$(git -C "$1" rev-parse HEAD)" = "$(cat "$1/.git/replayed")" ] &&
+		git -C "$1" diff-index --quiet HEAD
+}
+
+# The commits in a tree have an author so that git takes them, and dates that
+# make the same series give the same commits. "make series" sets the real ones.
+pristine_identity()
+{
+	export GIT_AUTHOR_NAME="${GIT_AUTHOR_NAME:-unset}"
+	export GIT_AUTHOR_EMAIL="${GIT_AUTHOR_EMAIL:-unset}"
+	export GIT_AUTHOR_DATE="2026-01-01T00:00:00Z"
+	export GIT_COMMITTER_NAME="$GIT_AUTHOR_NAME"
+	export GIT_COMMITTER_EMAIL="$GIT_AUTHOR_EMAIL"
+	export GIT_COMMITTER_DATE="$GIT_AUTHOR_DATE"
+}
+
+# with_worktree TREE NAME: sets $work to a work tree of TREE's git at "base",
+# which goes away when the script ends
+with_worktree()
+{
+	work=$1/.git/$2
+	git -C "$1" worktree remove --force "$work" 2>/dev/null ||
+		rm -rf "$work"
+	git -C "$1" worktree prune
+	git -C "$1" worktree add -q --detach "$work" base
+	# shellcheck disable=SC2064 # now is when $1 and $work are known
+	trap "git -C '$1' worktree remove --force '$work'" EXIT
+	trap 'exit 1' HUP INT TERM
+}

@@ -1,0 +1,195 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The harness on bad input: one clear line, a non-zero exit, nothing half done.
+# Needs a kernel and an initramfs in build/6.1 ("make harness" sees to it).
+
+load common
+
+cell=6.1-4k-max-vhe
+
+# boot VARIABLE=VALUE...: one boot of the cell with results in $tmp/results
+boot()
+{
+	env "$@" "$qemu/run" "$cell" "$tmp/results" "$o/6.1/kernel-4k" \
+		"$o/6.1/image-4k.cpio" "$o/6.1/selftests/install/kselftest-list.txt"
+}
+
+@test "a missing package without root: the command to run is named" {
+	shim dpkg-query </dev/null
+	shim id <<<'echo 1000'
+	fails_with "as root, run: apt-get update && apt-get install" "$qemu/deps"
+	grep -q qemu-system-arm <<<"$output"
+}
+
+@test "no network: apt-get's failure is an error that says so" {
+	shim dpkg-query </dev/null
+	shim id <<<'echo 0'
+	shim apt-get <<<'exit 100'
+	fails_with "is there a network" "$qemu/deps"
+	fails_with "is there a network" "$qemu/debian-arm64" busybox-static "$tmp/bb"
+	[ ! -e "$tmp/bb" ]
+}
+
+@test "not a Debian: said" {
+	shim dirname <<<"exec /usr/bin/dirname \"\$@\""
+	PATH=$tmp/bin fails_with "not a Debian" /bin/sh "$qemu/deps"
+}
+
+@test "an unknown CELL, BASE or variable is named, with those there are" {
+	fails_with "no base 9.9" make CELL=9.9-4k-max-vhe tree
+	fails_with "no CPU z80" make CELL=6.1-4k-z80-vhe verdict
+	fails_with "no granule 5k" make GRANULE=5k kernel
+	fails_with "no mode hv" make CELL=6.1-4k-max-hv verdict
+	fails_with "no VHE" make CELL=6.1-4k-cortex-a57-vhe verdict
+	fails_with "no base 9.9" make BASE=9.9 tree
+	fails_with "unknown variable CEL" make CEL=6.1-4k-max-vhe verdict
+}
+
+@test "an unknown TEST is named, with those there are" {
+	fails_with "unknown TEST nonsense*, there are: " boot TEST='nonsense*'
+	grep -q vfio_bar_memattr <<<"$output"
+}
+
+@test "a verb that does not exist is refused" {
+	run make frobnicate
+	[ "$status" -ne 0 ]
+	grep -q "No rule to make target 'frobnicate'" <<<"$output"
+}
+
+@test "QEMU missing, too old, or not QEMU" {
+	fails_with "no-such-qemu is missing" boot QEMU=no-such-qemu
+	shim old-qemu <<<'echo "QEMU emulator version 6.2.0"'
+	fails_with "older than the 7.2" boot QEMU=old-qemu
+	fails_with "is it QEMU?" boot QEMU=true
+}
+
+@test "QEMU killed: the exit status is shown" {
+	shim killed-qemu <<-'END'
+		[ "$1" != --version ] || { echo "QEMU emulator version 7.2.0"; exit; }
+		echo "terminating on signal" >&2
+		kill -9 $$
+	END
+	fails_with "QEMU died, exit status 137" boot QEMU=killed-qemu
+	[[ $(cat "$tmp/results/verdict") == fail:* ]]
+}
+
+@test "a guest that hangs is killed at the limit, its last lines shown" {
+	fails_with "hung, killed after 8 s" boot BOOT=hang LIMIT=8
+	grep -q "the last lines of .*console.log" <<<"$output"
+	! pgrep -f "$tmp/results/ktap"
+}
+
+@test "a guest that panics fails, its last lines shown" {
+	fails_with "the console says: " boot BOOT=panic
+	grep -q "Kernel panic" <<<"$output"
+}
+
+@test "a WARN on the console fails a run whose tests pass" {
+	fails_with "the console says: " boot BOOT=warn
+	grep -q "WARNING: CPU: 0" <<<"$output"
+}
+
+@test "a guest that ends early fails" {
+	fails_with "the guest ended early" boot BOOT=early
+}
+
+@test "a boot that succeeds leaves ktap, console.log, qemu-cmd, config" {
+	run boot TEST=vfio_bar_memattr
+	echo "$output"
+	[ "$status" -eq 0 ]
+	for file in ktap console.log qemu-cmd config; do
+		[ -s "$tmp/results/$file" ]
+	done
+	[ "$(cat "$tmp/results/verdict")" = pass ]
+}
+
+@test "a stage that is interrupted leaves no process behind" {
+	shim hang <<<'sleep 1000; :'
+	"$qemu/stage" "$tmp/log" hanging hang 2>"$tmp/err" &
+	sleep 0.5
+	kill -TERM $!
+	run wait $!
+	[ "$status" -eq 130 ]
+	grep -q "error: hanging: interrupted" "$tmp/err"
+	! pgrep -f "$tmp/bin/hang"
+}
+
+@test "a config option the kernel does not have is named" {
+	echo CONFIG_NO_SUCH_OPTION=y >"$tmp/fragment"
+	shim fake-make <<<"touch $tmp/k/.config"
+	fails_with "this kernel has no CONFIG_NO_SUCH_OPTION=y" \
+		"$qemu/configure" "$tmp/k" "$tmp/fragment" -- fake-make
+	[ ! -e "$tmp/k/fragments" ]
+}
+
+# rows: what ktap.awk makes of standard input, options passed on
+rows()
+{
+	awk "$@" -f "$qemu/ktap.awk" | tr '\t' ' '
+}
+
+@test "KTAP: rows are counted, a skip has its reason" {
+	run rows <<-'END'
+		# selftests: kvm: a
+		# 1..3
+		# ok 1 one
+		# not ok 2 two
+		# ok 3 three # SKIP because
+		not ok 1 selftests: kvm: a # exit=1
+	END
+	[ "${lines[-1]}" = "sum 1 1 1" ]
+	grep -qx "fail a two" <<<"$output"
+	grep -qx "skip a three because" <<<"$output"
+}
+
+@test "KTAP: a program that dies, or runs too few rows, fails" {
+	run rows <<-'END'
+		# 1..3
+		# ok 1 one
+		not ok 1 selftests: kvm: a # exit=139
+		# 1..3
+		# ok 1 one
+		ok 2 selftests: kvm: b
+		# 1..0 # SKIP no /dev/kvm
+		ok 3 selftests: kvm: c # SKIP
+		# 1..1
+		# ok 1 one
+	END
+	echo "$output"
+	[ "${lines[-1]}" = "sum 3 3 1" ]
+	grep -qx "fail a (the program) # exit=139" <<<"$output"
+	grep -qx "fail b ran 1 rows of 3" <<<"$output"
+	grep -qx "skip c (all) no /dev/kvm" <<<"$output"
+}
+
+@test "KTAP: in a control, what has to fail and passes is a failure" {
+	printf '%s\n' "a ^two" "a ^three" "a ^five" >"$tmp/expect"
+	run rows -v expect="$tmp/expect" <<-'END'
+		# 1..4
+		# ok 1 one
+		# not ok 2 two
+		# ok 3 three
+		# not ok 4 four
+		not ok 1 selftests: kvm: a # exit=1
+	END
+	echo "$output"
+	[ "${lines[-1]}" = "sum 2 3 0" ]
+	grep -qx "fail a three (has to fail here)" <<<"$output"
+	grep -qx "fail a four" <<<"$output"
+	grep -q "fail a ^five (has to fail here, but" <<<"$output"
+}
+
+@test "the table of the demo: a wrong or missing row is an error" {
+	mkdir "$tmp/cell"
+	fails_with "a row is wrong or missing" "$qemu/table" "$tmp/cell"
+	for s1 in 00 04 08 0c 44 bb ff; do
+		for vma in sysfs vfio-pci; do
+			echo "# # memattr: vma=$vma s1=0x$s1 s2=0x5 fwb=1 result=0x$s1 rule=0x$s1 calibrated=0x$s1 verdict=pass oracle=at"
+		done
+	done >"$tmp/cell/ktap"
+	"$qemu/table" "$tmp/cell"
+	sed -i '/vfio-pci s1=0x44/s/=pass/=fail/' "$tmp/cell/ktap"
+	fails_with "a row is wrong or missing" "$qemu/table" "$tmp/cell"
+	grep -q "WRONG" <<<"$output"
+}
