@@ -15,8 +15,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <limits.h>
+#include <linux/capability.h>
+#include <linux/compiler.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -37,7 +38,7 @@
 #include "processor.h"
 #include "test_util.h"
 
-#define DEFAULT_CALLS	120000
+#define DEFAULT_CALLS	100000
 #define NR_THREADS	4
 
 /* A page of the guest, aligned for any page size of guest and host */
@@ -63,14 +64,14 @@ union arg {
 };
 
 /* The results that a call may have: bits of an errno set */
-#define RES_OK		(1U << 0)
-#define RES_EINVAL	(1U << 1)
-#define RES_EBADF	(1U << 2)
-#define RES_ENOENT	(1U << 3)
-#define RES_EOPNOTSUPP	(1U << 4)
-#define RES_EFAULT	(1U << 5)
-#define RES_ENOTTY	(1U << 6)
-#define RES_OTHER	(1U << 7)
+#define RES_OK		0x01
+#define RES_EINVAL	0x02
+#define RES_EBADF	0x04
+#define RES_ENOENT	0x08
+#define RES_EOPNOTSUPP	0x10
+#define RES_EFAULT	0x20
+#define RES_ENOTTY	0x40
+#define RES_OTHER	0x80
 
 static struct memattr_machine machine;
 static struct kvm_vm *vm;
@@ -85,6 +86,7 @@ static uint8_t guest_attr;
 static const uint8_t sample_mair[] = {
 	0x00, 0x04, 0x08, 0x0c, 0x44, 0xbb, 0xff, 0x4f, 0xf4, 0xee,
 };
+
 static uint64_t sample_par[2][16][ARRAY_SIZE(sample_mair)];
 
 static bool has(uint32_t flag)
@@ -130,8 +132,8 @@ static void guest_code(void)
 
 	for (;;) {
 		for (i = 0; i < GUEST_SIZE; i += 0x1000)
-			*(volatile uint64_t *)(GUEST_BASE + i);
-		*(volatile uint64_t *)GUEST_EXIT = 0;
+			READ_ONCE(*(uint64_t *)(GUEST_BASE + i));
+		WRITE_ONCE(*(uint64_t *)GUEST_EXIT, 0);
 	}
 }
 
@@ -688,8 +690,8 @@ struct thread {
 	char what[160];
 };
 
-static volatile bool stop;
-static volatile int churn_fd = -1;
+static bool stop;
+static int churn_fd = -1;
 static unsigned int guest_runs, vms;
 static bool guest_died;
 
@@ -757,7 +759,7 @@ static int pick_fd(struct thread *t, unsigned int *bad, bool *race)
 	case 5:
 	case 6:
 		*race = true;
-		return churn_fd;
+		return READ_ONCE(churn_fd);
 	default:
 		return vm->fd;
 	}
@@ -972,7 +974,7 @@ static void *storm_thread(void *arg)
 /* Run the guest and take its pages away again */
 static void *guest_thread(void *arg)
 {
-	while (!stop) {
+	while (!READ_ONCE(stop)) {
 		if (!guest_run())
 			guest_died = true;
 		madvise(addr_gpa2hva(vm, GUEST_BASE), GUEST_SIZE, MADV_DONTNEED);
@@ -985,10 +987,10 @@ static void *guest_thread(void *arg)
 /* VMs that may be closed at any moment */
 static void *churn_thread(void *arg)
 {
-	while (!stop) {
+	while (!READ_ONCE(stop)) {
 		int fd = create_vm();
 
-		churn_fd = fd;
+		WRITE_ONCE(churn_fd, fd);
 		sched_yield();
 		usleep(200);
 		close(fd);
@@ -1027,7 +1029,7 @@ static bool case_storm(unsigned int calls, uint64_t seed)
 			ksft_print_msg("thread %d: %u wrong, the first: %s\n",
 				       i, threads[i].bad, threads[i].what);
 	}
-	stop = true;
+	WRITE_ONCE(stop, true);
 	pthread_join(guest, NULL);
 	pthread_join(churn, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &to);
@@ -1107,7 +1109,7 @@ static const struct {
 	{ "what is known of the machine", case_calibration_stable },
 };
 
-static void usage(const char *me)
+static void help(const char *me)
 {
 	printf("usage: %s [-n calls] [-s seed]\n"
 	       " -n: how many random calls to make (default %u)\n"
@@ -1133,7 +1135,7 @@ int main(int argc, char **argv)
 			seed = strtoull(optarg, NULL, 0);
 			break;
 		default:
-			usage(argv[0]);
+			help(argv[0]);
 			return opt == 'h' ? 0 : KSFT_FAIL;
 		}
 	}

@@ -182,8 +182,9 @@ static void run(const struct test_case *t, enum action a)
 		enforced |= enforced_s2[a];
 	if (a != EXCLUSIVE && !enforced) {
 		memattr_skip(name,
-			     "this machine does not enforce the alignment of Device accesses at stage %d (%s): use hardware, or QEMU 9.0 or later",
-			     s1_device ? 1 : 2, memattr_platform(&machine));
+			     "this machine does not enforce the alignment of Device accesses at stage %d (%s): use hardware%s",
+			     s1_device ? 1 : 2, memattr_platform(&machine),
+			     a == ZERO ? "" : ", or QEMU 9.0 or later");
 		return;
 	}
 

@@ -21,6 +21,9 @@
 
 #define PCI_SYSFS	"/sys/bus/pci/devices"
 
+/* Class code [23:16]; include/linux/pci_ids.h is not for user space. */
+#define PCI_BASE_CLASS_BRIDGE	0x06
+
 #define MAX_GROUPS	VFIO_BAR_MAX_DEVS
 
 /* An IOMMU group can be opened only once: all its devices share one fd. */
@@ -183,6 +186,32 @@ static bool pci_read_device(struct vfio_pci_dev *dev, const char *bdf)
 	return true;
 }
 
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+	return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int not_hidden(const struct dirent *d)
+{
+	return d->d_name[0] != '.';
+}
+
+/* vfio-pci does not even bind to a device that no IOMMU isolates. */
+static bool host_has_iommu(void)
+{
+	struct dirent **list;
+	int i, n;
+
+	n = scandir("/sys/class/iommu", &list, not_hidden, NULL);
+	for (i = 0; i < n; i++)
+		free(list[i]);
+	if (n >= 0)
+		free(list);
+	if (n <= 0)
+		why_err("the host has no IOMMU, without which vfio-pci binds to nothing: enable the SMMU in firmware and kernel (CONFIG_ARM_SMMU_V3)");
+	return n > 0;
+}
+
 /* Take @bdf if it is bound to vfio-pci, else say why not. */
 static bool pci_take_device(struct vfio_pci_dev *dev, const char *bdf)
 {
@@ -195,8 +224,9 @@ static bool pci_take_device(struct vfio_pci_dev *dev, const char *bdf)
 	}
 	pci_driver_of(bdf, driver, sizeof(driver));
 	if (!driver[0]) {
-		why_err("%s is bound to no driver: write vfio-pci to its driver_override and its address to /sys/bus/pci/drivers_probe",
-			bdf);
+		if (host_has_iommu())
+			why_err("%s is bound to no driver: write vfio-pci to its driver_override and its address to /sys/bus/pci/drivers_probe",
+				bdf);
 		return false;
 	}
 	if (!is_vfio_pci(driver)) {
@@ -205,11 +235,6 @@ static bool pci_take_device(struct vfio_pci_dev *dev, const char *bdf)
 		return false;
 	}
 	return true;
-}
-
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-	return strcmp((*a)->d_name, (*b)->d_name);
 }
 
 int vfio_pci_discover(struct vfio_pci_dev *devs, int max)
@@ -240,7 +265,7 @@ int vfio_pci_discover(struct vfio_pci_dev *devs, int max)
 		return 0;
 	}
 
-	n = scandir(PCI_SYSFS, &list, NULL, by_name);
+	n = scandir(PCI_SYSFS, &list, not_hidden, by_name);
 	for (i = 0; i < n; i++) {
 		char driver[32];
 
@@ -252,7 +277,7 @@ int vfio_pci_discover(struct vfio_pci_dev *devs, int max)
 	}
 	if (n >= 0)
 		free(list);
-	if (!nr)
+	if (!nr && host_has_iommu())
 		why_err("no device is bound to vfio-pci: write vfio-pci to a device's driver_override and its address to /sys/bus/pci/drivers_probe");
 	return nr;
 }
@@ -268,12 +293,14 @@ static void list_group_offenders(int group, char *buf, size_t size)
 	buf[0] = 0;
 	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/devices",
 		 group);
-	n = scandir(path, &list, NULL, by_name);
+	n = scandir(path, &list, not_hidden, by_name);
 	for (i = 0; i < n; i++) {
 		const char *bdf = list[i]->d_name;
 
+		/* A bridge does no DMA of its own: its driver may stay. */
 		pci_driver_of(bdf, driver, sizeof(driver));
-		if (bdf[0] != '.' && driver[0] && !is_vfio_pci(driver) &&
+		if (driver[0] && !is_vfio_pci(driver) &&
+		    pci_sysfs_hex(bdf, "class") >> 16 != PCI_BASE_CLASS_BRIDGE &&
 		    len < size)
 			len += snprintf(buf + len, size - len, " %s (%s)",
 					bdf, driver);
@@ -614,6 +641,7 @@ struct vfio_pci_dev *vfio_bar_setup(struct vfio_pci_dev *devs, int max,
 		.what = "a prefetchable BAR",
 	};
 	struct vfio_pci_dev *dev;
+	char left_out[sizeof(why)] = "";
 	int i, found;
 
 	*nr = 0;
@@ -621,14 +649,19 @@ struct vfio_pci_dev *vfio_bar_setup(struct vfio_pci_dev *devs, int max,
 	for (i = 0; i < found; i++) {
 		struct vfio_pci_dev d = devs[i];
 
-		if (vfio_pci_open(&d, VFIO_PCI_ANY))
+		if (vfio_pci_open(&d, VFIO_PCI_ANY)) {
 			printf("# %s left out: %s\n", d.bdf, vfio_bar_why());
-		else
+			strcpy(left_out, why);
+		} else {
 			devs[(*nr)++] = d;
+		}
 	}
 	if (!*nr)
 		return NULL;
 	dev = vfio_pci_find_bar(devs, *nr, &want, 0, bar);
+	/* What cannot be opened is nearer to a remedy than what has no BAR. */
+	if (!dev && left_out[0])
+		why_err("%s", left_out);
 	if (dev)
 		printf("# %s BAR %d: 0x%lx bytes at 0x%lx, opened by %s, writes %sallowed\n",
 		       dev->bdf, *bar, (unsigned long)dev->bar[*bar].size,

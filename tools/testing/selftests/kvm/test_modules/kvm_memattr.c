@@ -138,6 +138,12 @@ static bool own_usable;
 /* Protects the contents of own's tables from being changed while in use */
 static DEFINE_MUTEX(own_lock);
 
+/*
+ * Set for good when a call could not put back what it had found. From then on
+ * nothing that runs on this host proves anything.
+ */
+static bool broken;
+
 static bool cpu_has_fwb(void)
 {
 	return cpus_have_final_cap(ARM64_HAS_STAGE2_FWB);
@@ -191,6 +197,17 @@ static void regime_flush(void)
 	isb();
 }
 
+/*
+ * AmpereOne erratum AC04_CPU_23: a translation that is under way may see a mix
+ * of the old and the new value.
+ */
+static void hcr_load(u64 hcr)
+{
+	dsb(nsh);
+	write_sysreg(hcr, hcr_el2);
+	isb();
+}
+
 /**
  * regime_at() - translate a VA in a regime that is not the current one
  * @r: the regime, with HCR_EL2.TGE clear
@@ -217,8 +234,7 @@ static u64 regime_at(const struct regime *r, u64 va, bool write)
 	 */
 	regime_load(r);
 	isb();
-	write_sysreg(r->hcr, hcr_el2);
-	isb();
+	hcr_load(r->hcr);
 
 	regime_flush();
 	if (write)
@@ -230,15 +246,16 @@ static u64 regime_at(const struct regime *r, u64 va, bool write)
 	regime_flush();
 
 	/* And it has to stay complete until TGE is set again */
-	write_sysreg(host.hcr, hcr_el2);
-	isb();
+	hcr_load(host.hcr);
 	regime_load(&host);
 	isb();
 	regime_save(&now);
 
 	local_daif_restore(daif);
-	WARN_ONCE(memcmp(&now, &host, sizeof(host)),
-		  "the host's EL1&0 regime has not been restored\n");
+
+	if (WARN_ONCE(memcmp(&now, &host, sizeof(host)),
+		      "the host's EL1&0 regime has not been restored\n"))
+		WRITE_ONCE(broken, true);
 
 	return par;
 }
@@ -440,6 +457,8 @@ static int ioctl_translate(struct kvm_memattr_translate *tr)
 		return -EINVAL;
 	if (!is_kernel_in_hyp_mode())
 		return -EOPNOTSUPP;
+	if (READ_ONCE(broken))
+		return -EIO;
 
 	kvm = vm_get(tr->vm_fd);
 	if (IS_ERR(kvm))
@@ -552,6 +571,8 @@ static int ioctl_calibrate(struct kvm_memattr_calibrate *cal)
 		return -EINVAL;
 	if (!own_usable || (fwb && !cpu_has_fwb()))
 		return -EOPNOTSUPP;
+	if (READ_ONCE(broken))
+		return -EIO;
 
 	r.sctlr = SCTLR_ELx_M | SCTLR_ELx_C | SCTLR_ELx_I | SCTLR_EL1_ONES;
 	r.tcr = own_tcr();

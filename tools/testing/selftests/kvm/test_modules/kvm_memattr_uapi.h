@@ -34,23 +34,23 @@
  * of the CPU that ran the call, but for FWB, which is what KVM goes by.
  */
 /* The kernel runs at EL2 (HCR_EL2.E2H == 1), so the EL1&0 regime is its to use */
-#define KVM_MEMATTR_INFO_VHE		(1U << 0)
+#define KVM_MEMATTR_INFO_VHE		0x1
 /* kvm-arm.mode=protected is in effect */
-#define KVM_MEMATTR_INFO_PROTECTED	(1U << 1)
+#define KVM_MEMATTR_INFO_PROTECTED	0x2
 /* FEAT_S2FWB: KVM sets HCR_EL2.FWB for its guests */
-#define KVM_MEMATTR_INFO_FWB		(1U << 2)
+#define KVM_MEMATTR_INFO_FWB		0x4
 /* FEAT_XS: MAIR bytes 0b0000dd01, 0x40 and 0xa0 are defined */
-#define KVM_MEMATTR_INFO_XS		(1U << 3)
+#define KVM_MEMATTR_INFO_XS		0x8
 /* FEAT_MTE2: MAIR byte 0xf0 is defined */
-#define KVM_MEMATTR_INFO_MTE2		(1U << 4)
+#define KVM_MEMATTR_INFO_MTE2		0x10
 /* FEAT_MTE_PERM: stage-2 MemAttr has NoTagAccess encodings */
-#define KVM_MEMATTR_INFO_MTE_PERM	(1U << 5)
+#define KVM_MEMATTR_INFO_MTE_PERM	0x20
 /* KVM_MEMATTR_STAGE2_LEAF works on this host */
-#define KVM_MEMATTR_INFO_LEAF		(1U << 8)
+#define KVM_MEMATTR_INFO_LEAF		0x100
 /* KVM_MEMATTR_TRANSLATE works on this host */
-#define KVM_MEMATTR_INFO_TRANSLATE	(1U << 9)
+#define KVM_MEMATTR_INFO_TRANSLATE	0x200
 /* KVM_MEMATTR_CALIBRATE works on this host */
-#define KVM_MEMATTR_INFO_CALIBRATE	(1U << 10)
+#define KVM_MEMATTR_INFO_CALIBRATE	0x400
 
 /**
  * struct kvm_memattr_info - what the host and the module can do
@@ -114,7 +114,7 @@ struct kvm_memattr_leaf {
 };
 
 /* struct kvm_memattr_translate.flags: AT S12E1W instead of AT S12E1R */
-#define KVM_MEMATTR_TRANSLATE_WRITE	(1U << 0)
+#define KVM_MEMATTR_TRANSLATE_WRITE	0x1
 
 /**
  * struct kvm_memattr_translate - translate a guest VA through both stages
@@ -147,7 +147,7 @@ struct kvm_memattr_translate {
 };
 
 /* struct kvm_memattr_calibrate.flags: HCR_EL2.FWB = 1 */
-#define KVM_MEMATTR_CALIBRATE_FWB	(1U << 0)
+#define KVM_MEMATTR_CALIBRATE_FWB	0x1
 
 /**
  * struct kvm_memattr_calibrate - combine two attributes, without any VM
@@ -231,6 +231,8 @@ struct kvm_memattr_host_pte {
  *		must not have
  *  -EOPNOTSUPP	the kernel does not run at EL2 (VHE), or the VM has no stage-2
  *		tables
+ *  -EIO	an earlier call could not restore the host's registers (the kernel
+ *		log has a warning): restart the machine
  */
 #define KVM_MEMATTR_TRANSLATE \
 	_IOWR(KVM_MEMATTR_IOC, 0xa2, struct kvm_memattr_translate)
@@ -242,6 +244,7 @@ struct kvm_memattr_host_pte {
  *  -EINVAL	a field is out of its range
  *  -EOPNOTSUPP	the kernel does not run at EL2 (VHE), or the CPU lacks
  *		FEAT_S2FWB and KVM_MEMATTR_CALIBRATE_FWB is set
+ *  -EIO	as for KVM_MEMATTR_TRANSLATE
  */
 #define KVM_MEMATTR_CALIBRATE \
 	_IOWR(KVM_MEMATTR_IOC, 0xa3, struct kvm_memattr_calibrate)

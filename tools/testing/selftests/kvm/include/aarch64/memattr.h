@@ -50,7 +50,7 @@
 #define MEMATTR_SH_INNER		3
 
 /* PAR_EL1 */
-#define MEMATTR_PAR_F			(1ULL << 0)
+#define MEMATTR_PAR_F			0x1ULL
 #define MEMATTR_PAR_ATTR(par)		((uint8_t)((par) >> 56))
 #define MEMATTR_PAR_SH(par)		((uint8_t)(((par) >> 7) & 3))
 #define MEMATTR_PAR_FST(par)		((uint8_t)(((par) >> 1) & 0x3f))

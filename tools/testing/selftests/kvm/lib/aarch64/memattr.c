@@ -144,6 +144,8 @@ static const enum memattr_rule rule_of[S2_NR_KINDS][2] = {
 /**
  * memattr_rule_name() - a rule in words
  * @rule: the rule
+ *
+ * Return: a constant string
  */
 const char *memattr_rule_name(enum memattr_rule rule)
 {
@@ -153,6 +155,8 @@ const char *memattr_rule_name(enum memattr_rule rule)
 /**
  * memattr_rule_ref() - where the Arm ARM has a rule
  * @rule: the rule
+ *
+ * Return: a constant string
  */
 const char *memattr_rule_ref(enum memattr_rule rule)
 {
@@ -225,6 +229,8 @@ static uint8_t nibble_force_wb(uint8_t s1)
 /**
  * memattr_is_device() - is it a Device type?
  * @mair: type in MAIR encoding
+ *
+ * Return: true for Device, false for Normal
  */
 bool memattr_is_device(uint8_t mair)
 {
@@ -235,6 +241,8 @@ bool memattr_is_device(uint8_t mair)
  * memattr_reserved() - has a MAIR byte no architected meaning here?
  * @m: the machine; NULL for one without extensions
  * @mair: MAIR byte
+ *
+ * Return: true when nothing can be said of what the byte does
  */
 bool memattr_reserved(const struct memattr_machine *m, uint8_t mair)
 {
@@ -254,6 +262,8 @@ bool memattr_reserved(const struct memattr_machine *m, uint8_t mair)
  * memattr_s2_reserved() - has a stage-2 MemAttr no architected meaning?
  * @memattr: MemAttr[3:0]
  * @fwb: HCR_EL2.FWB
+ *
+ * Return: true when nothing can be said of what the value does
  */
 bool memattr_s2_reserved(uint8_t memattr, bool fwb)
 {
@@ -280,6 +290,8 @@ uint8_t memattr_type(uint8_t mair)
 /**
  * memattr_name() - a type's name
  * @mair: type in MAIR encoding
+ *
+ * Return: a constant string, "reserved" for what no extension defines
  */
 const char *memattr_name(uint8_t mair)
 {
@@ -305,6 +317,8 @@ const char *memattr_name(uint8_t mair)
  * memattr_s2_name() - a stage-2 attribute's name
  * @memattr: MemAttr[3:0]
  * @fwb: HCR_EL2.FWB
+ *
+ * Return: a constant string
  */
 const char *memattr_s2_name(uint8_t memattr, bool fwb)
 {
@@ -316,6 +330,8 @@ const char *memattr_s2_name(uint8_t memattr, bool fwb)
 /**
  * memattr_sh_name() - a shareability's name
  * @sh: SH[1:0] of a descriptor or of PAR_EL1
+ *
+ * Return: a constant string
  */
 const char *memattr_sh_name(uint8_t sh)
 {
@@ -360,6 +376,8 @@ int memattr_s2_encode(uint8_t type, bool fwb)
  * Cache allocation hints are those of stage 1 (D8.6.5, D8.6.6). A Normal WB
  * that stage 2 forces upon a stage 1 without hints is Read- and
  * Write-Allocate, not transient.
+ *
+ * Return: the result and the rule that it comes from
  */
 struct memattr_combined memattr_combine(const struct memattr_machine *m,
 					uint8_t mair, uint8_t memattr, bool fwb)
@@ -406,6 +424,8 @@ struct memattr_combined memattr_combine(const struct memattr_machine *m,
  *
  * What is not cacheable is Outer Shareable, whatever the descriptors say
  * (D8.6.7, R_PYFVQ and R_YHCTP); else the wider of the two.
+ *
+ * Return: SH[1:0] as PAR_EL1 has it
  */
 uint8_t memattr_combine_sh(uint8_t attr, uint8_t s1_sh, uint8_t s2_sh)
 {
@@ -603,6 +623,8 @@ static void read_string(const char *path, char *buf, size_t size)
  * @m: the machine
  *
  * MIDR_EL1 alone does not tell a CPU from an emulation of it.
+ *
+ * Return: a string that the next call overwrites
  */
 const char *memattr_platform(const struct memattr_machine *m)
 {
@@ -740,6 +762,7 @@ enum memattr_verdict memattr_judge(const struct memattr_machine *m,
 		    "MAIR byte 0x%02x is reserved", row->s1);
 	by_leaf = memattr_combine(m, row->s1, row->leaf.memattr, fwb);
 
+	row->observed = 0;
 	row->calibrated = -1;
 	row->reason[0] = 0;
 	row->verdict = MEMATTR_FAIL;
