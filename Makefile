@@ -172,6 +172,13 @@ refresh:
 lint-fast: deps
 	@$(qemu)/lint-fast
 
+## make lint               all of that, and checkpatch, kernel-doc, sparse, W=1,
+##                         get_maintainer, documentation; only new findings count
+lint: lint-fast $(kernel)/.config $(modules)/kvm_memattr.ko
+	@$(MAKE) CELL=$(BASE)-base-$(GRANULE)-max-vhe $(B)/tree-base/.git/replayed
+	$(call stage,lint,$(BASE): lint) $(series)/lint $(BASE) $(B) $(B)/lint $(kmake) \
+		CC='ccache aarch64-linux-gnu-gcc'
+
 ## make harness            the tests of the harness itself
 harness: $(kernel)/arch/arm64/boot/Image $(image)
 	@O=$(abspath $(O)) bats --tap $(series)/tests $(qemu)/tests

@@ -124,10 +124,5 @@ recorded()
 	git -C "$tmp/pristine" diff --exit-code "$(cat "$o/6.1/tree/.git/replayed")"
 	git -C "$o/6.1/tree" worktree remove --force "$tmp/pristine"
 
-	run perl "$o/6.1/tree/scripts/checkpatch.pl" --root="$o/6.1/tree" \
-		--strict --terse --no-summary "$tmp"/mails/*
-	run grep -v -e "Missing Signed-off-by" -e "^$" \
-		-e "added, moved or deleted file(s), does MAINTAINERS need" <<<"$output"
-	echo "$output"
-	[ -z "$(grep -E "(ERROR|WARNING): " <<<"$output")" ]
+	"$series/checkpatch" "$o/6.1/tree" "$tmp/mails"
 }

@@ -212,7 +212,7 @@ static bool trace_check_order(const char *name, uint64_t gpa, bool command)
 			continue;
 		reached = true;
 		if (!unmapped) {
-			ksft_print_msg("%s: the device was reached with the stage-2 mapping in place\n",
+			ksft_print_msg("%s: the device was reached before stage 2 was unmapped\n",
 				       name);
 			ok = false;
 		}

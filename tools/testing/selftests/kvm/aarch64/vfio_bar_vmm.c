@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <linux/bits.h>
 #include <linux/compiler.h>
 #include <linux/sizes.h>
 
@@ -31,8 +32,8 @@
 #define RW		(PROT_READ | PROT_WRITE)
 
 /* What selects a type in a stage-1 descriptor: AttrIndx[2:0] and SH[1:0]. */
-#define PTE_TYPE_MASK	(7ULL << 2 | 3ULL << 8)
-#define PTE_UXN		(1ULL << 54)
+#define PTE_TYPE_MASK	(GENMASK_ULL(4, 2) | GENMASK_ULL(9, 8))
+#define PTE_UXN		BIT_ULL(54)
 
 static struct memattr_machine machine;
 static struct vfio_pci_dev devs[NR_MAX_DEVS];

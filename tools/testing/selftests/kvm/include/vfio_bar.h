@@ -27,7 +27,6 @@
 #define VFIO_BAR_NR_BARS	6
 
 /* include/linux/ioport.h, as sysfs prints them in the file "resource" */
-#define VFIO_BAR_F_IO		0x00000100
 #define VFIO_BAR_F_MEM		0x00000200
 #define VFIO_BAR_F_PREFETCH	0x00002000
 #define VFIO_BAR_F_MEM_64	0x00100000
@@ -59,8 +58,6 @@ enum vfio_pci_how {
 /**
  * struct vfio_pci_dev - a PCI function bound to vfio-pci
  * @bdf: its address, "dddd:bb:dd.f"
- * @vendor: PCI vendor id
- * @device: PCI device id
  * @bar: the standard BARs
  * @may_write: the user named this device in KVM_VFIO_BAR_WRITE
  * @named: the user named this device there or in KVM_VFIO_DEVICE
@@ -72,8 +69,6 @@ enum vfio_pci_how {
  */
 struct vfio_pci_dev {
 	char bdf[16];
-	uint16_t vendor;
-	uint16_t device;
 	struct vfio_pci_bar bar[VFIO_BAR_NR_BARS];
 	bool may_write;
 	bool named;
@@ -92,7 +87,6 @@ struct vfio_pci_dev {
  * @min_size: smallest usable size in bytes, 0 for any
  * @max_size: largest usable size in bytes, 0 for any
  * @dev_flags: VFIO_DEVICE_FLAGS_* the device must report
- * @write: the test writes to the BAR, so the user must have named the device
  * @what: the BAR in words, for the reason of a skip
  */
 struct vfio_bar_want {
@@ -101,7 +95,6 @@ struct vfio_bar_want {
 	uint64_t min_size;
 	uint64_t max_size;
 	uint32_t dev_flags;
-	bool write;
 	const char *what;
 };
 

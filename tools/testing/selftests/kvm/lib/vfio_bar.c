@@ -20,6 +20,7 @@
 #include "vfio_bar.h"
 
 #define PCI_SYSFS	"/sys/bus/pci/devices"
+#define SYSFS_PATH_LEN	(sizeof(PCI_SYSFS) + NAME_MAX + 64)
 
 /* Class code [23:16]; include/linux/pci_ids.h is not for user space. */
 #define PCI_BASE_CLASS_BRIDGE	0x06
@@ -75,7 +76,7 @@ static const char *remedy(int err)
 /* Name of the driver a device is bound to, empty if there is none. */
 static void pci_driver_of(const char *bdf, char *name, size_t size)
 {
-	char path[128], target[PATH_MAX];
+	char path[SYSFS_PATH_LEN], target[PATH_MAX];
 	const char *base;
 	ssize_t n;
 
@@ -103,7 +104,7 @@ static bool is_vfio_pci(const char *driver)
 
 static unsigned long pci_sysfs_hex(const char *bdf, const char *attr)
 {
-	char path[128], buf[32];
+	char path[SYSFS_PATH_LEN], buf[32];
 	unsigned long val = 0;
 	FILE *f;
 
@@ -119,7 +120,7 @@ static unsigned long pci_sysfs_hex(const char *bdf, const char *attr)
 
 static int pci_iommu_group(const char *bdf)
 {
-	char path[128], target[PATH_MAX];
+	char path[SYSFS_PATH_LEN], target[PATH_MAX];
 	const char *base;
 	ssize_t n;
 
@@ -152,7 +153,7 @@ static bool env_lists(const char *var, const char *bdf)
 /* Fill in what sysfs tells about a device. */
 static bool pci_read_device(struct vfio_pci_dev *dev, const char *bdf)
 {
-	char path[128];
+	char path[SYSFS_PATH_LEN];
 	FILE *f;
 	int i;
 
@@ -178,8 +179,6 @@ static bool pci_read_device(struct vfio_pci_dev *dev, const char *bdf)
 	}
 	fclose(f);
 
-	dev->vendor = pci_sysfs_hex(bdf, "vendor");
-	dev->device = pci_sysfs_hex(bdf, "device");
 	dev->group = pci_iommu_group(bdf);
 	dev->may_write = env_lists("KVM_VFIO_BAR_WRITE", bdf);
 	dev->named = dev->may_write || env_lists("KVM_VFIO_DEVICE", bdf);
@@ -398,10 +397,12 @@ static struct vfio_group *group_get(int id)
 	if (container_get() < 0)
 		goto close_group;
 	if (container_attach(g->fd, container_users == 1)) {
-		why_err("%s: no type1 IOMMU for it: %s: %s", path,
-			strerror(errno), errno == EPERM ?
-			"if the interrupt controller cannot isolate MSIs, set vfio_iommu_type1.allow_unsafe_interrupts=1" :
-			"enable the SMMU in firmware and kernel (CONFIG_ARM_SMMU_V3, CONFIG_VFIO_IOMMU_TYPE1)");
+		if (errno == EPERM)
+			why_err("%s: MSIs are not isolated on this host: set vfio_iommu_type1.allow_unsafe_interrupts=1 if you can live with it",
+				path);
+		else
+			why_err("%s: no type1 IOMMU for it: %s: enable the SMMU in firmware and kernel (CONFIG_ARM_SMMU_V3, CONFIG_VFIO_IOMMU_TYPE1)",
+				path, strerror(errno));
 		container_put();
 		goto close_group;
 	}
@@ -456,7 +457,7 @@ static int open_by_group(struct vfio_pci_dev *dev)
 static int open_by_cdev(struct vfio_pci_dev *dev)
 {
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
-	char path[300], name[256] = "";
+	char path[SYSFS_PATH_LEN], name[NAME_MAX + 1] = "";
 	struct dirent *d;
 	DIR *dir;
 
@@ -583,7 +584,7 @@ struct vfio_pci_dev *vfio_pci_find_bar(struct vfio_pci_dev *devs, int nr,
 				       const struct vfio_bar_want *want,
 				       int skip, int *bar)
 {
-	const char *unmappable = NULL, *unwritable = NULL, *unnamed = NULL;
+	const char *unmappable = NULL, *unnamed = NULL;
 	int i, b;
 
 	for (i = 0; i < nr; i++) {
@@ -607,10 +608,6 @@ struct vfio_pci_dev *vfio_pci_find_bar(struct vfio_pci_dev *devs, int nr,
 				unnamed = devs[i].bdf;
 				continue;
 			}
-			if (want->write && !devs[i].may_write) {
-				unwritable = devs[i].bdf;
-				continue;
-			}
 			if (skip--)
 				continue;
 			*bar = b;
@@ -618,10 +615,7 @@ struct vfio_pci_dev *vfio_pci_find_bar(struct vfio_pci_dev *devs, int nr,
 		}
 	}
 
-	if (unwritable)
-		why_err("%s: %s has one, but may not be written to: name it in KVM_VFIO_BAR_WRITE if its BARs are plain memory",
-			want->what, unwritable);
-	else if (unnamed)
+	if (unnamed)
 		why_err("%s: %s has one, but loads from it may have side effects: name it in KVM_VFIO_DEVICE if they do no harm",
 			want->what, unnamed);
 	else if (unmappable)
@@ -758,7 +752,7 @@ void *vfio_pci_bar_mmap(const struct vfio_pci_dev *dev, int bar, void *addr,
 void *vfio_pci_sysfs_mmap(const struct vfio_pci_dev *dev, int bar, bool wc,
 			  void *addr, int prot, uint64_t offset, size_t size)
 {
-	char path[128];
+	char path[SYSFS_PATH_LEN];
 	void *p;
 	int fd;
 
@@ -766,9 +760,12 @@ void *vfio_pci_sysfs_mmap(const struct vfio_pci_dev *dev, int bar, bool wc,
 		 bar, wc ? "_wc" : "");
 	fd = open(path, prot & PROT_WRITE ? O_RDWR : O_RDONLY);
 	if (fd < 0) {
-		why_err("%s: %s: %s", path, strerror(errno), errno == ENOENT ?
-			"only prefetchable BARs have it, on kernels that can map PCI write-combining" :
-			remedy(errno));
+		if (errno == ENOENT && wc)
+			why_err("%s does not exist: only prefetchable BARs have it, where the kernel can map PCI write-combining",
+				path);
+		else
+			why_err("%s: %s: %s", path, strerror(errno),
+				remedy(errno));
 		return NULL;
 	}
 	p = bar_mmap(dev, bar, addr, prot, offset, size, fd, 0, "sysfs");

@@ -19,23 +19,17 @@
 #define BAR_ESR_FSC(esr)	((esr) & 0x3f)
 #define BAR_EC_IABT		0x21	/* instruction abort, same EL */
 #define BAR_EC_DABT		0x25	/* data abort, same EL */
-#define BAR_FSC_TRANS_L0	0x04	/* translation fault, level in [1:0] */
-#define BAR_FSC_PERM_L0		0x0c	/* permission fault, level in [1:0] */
-#define BAR_FSC_SEA		0x10	/* synchronous external abort */
 #define BAR_FSC_ALIGN		0x21	/* alignment fault */
 #define BAR_FSC_EXCL		0x35	/* unsupported exclusive or atomic */
 
 /**
  * enum bar_op - what the guest does with an address
  * @BAR_NOP: nothing but invalidating its own TLB
- * @BAR_READ8: 8-bit load
  * @BAR_READ32: 32-bit load
  * @BAR_READ64: 64-bit load
- * @BAR_WRITE8: 8-bit store
  * @BAR_WRITE32: 32-bit store
  * @BAR_WRITE64: 64-bit store
  * @BAR_LDP: load pair of 64-bit registers; the result is their exclusive or
- * @BAR_STP: store pair, both of @val
  * @BAR_ZVA: DC ZVA
  * @BAR_EXCLUSIVE: 64-bit LDXR, then STXR of the same value; the result is 0 if
  *		   the store succeeded, 1 if not
@@ -43,14 +37,11 @@
  */
 enum bar_op {
 	BAR_NOP,
-	BAR_READ8,
 	BAR_READ32,
 	BAR_READ64,
-	BAR_WRITE8,
 	BAR_WRITE32,
 	BAR_WRITE64,
 	BAR_LDP,
-	BAR_STP,
 	BAR_ZVA,
 	BAR_EXCLUSIVE,
 	BAR_EXEC,

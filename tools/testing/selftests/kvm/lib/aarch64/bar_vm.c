@@ -75,17 +75,11 @@ static uint64_t guest_access(uint64_t op, uint64_t gva, uint64_t val)
 
 	/* One instruction each, so that a handler can step over it. */
 	switch (op) {
-	case BAR_READ8:
-		asm volatile("ldrb %w0, [%1]" : "+r" (a) : "r" (gva) : "memory");
-		break;
 	case BAR_READ32:
 		asm volatile("ldr %w0, [%1]" : "+r" (a) : "r" (gva) : "memory");
 		break;
 	case BAR_READ64:
 		asm volatile("ldr %0, [%1]" : "+r" (a) : "r" (gva) : "memory");
-		break;
-	case BAR_WRITE8:
-		asm volatile("strb %w0, [%1]" : : "r" (val), "r" (gva) : "memory");
 		break;
 	case BAR_WRITE32:
 		asm volatile("str %w0, [%1]" : : "r" (val), "r" (gva) : "memory");
@@ -97,9 +91,6 @@ static uint64_t guest_access(uint64_t op, uint64_t gva, uint64_t val)
 		asm volatile("ldp %0, %1, [%2]"
 			     : "+&r" (a), "+&r" (b) : "r" (gva) : "memory");
 		a ^= b;
-		break;
-	case BAR_STP:
-		asm volatile("stp %0, %0, [%1]" : : "r" (val), "r" (gva) : "memory");
 		break;
 	case BAR_ZVA:
 		asm volatile("dc zva, %0" : : "r" (gva) : "memory");
