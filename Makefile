@@ -25,7 +25,7 @@ $(foreach v,$(MAKEOVERRIDES),$(if $(filter $(knobs),$(firstword $(subst =, ,$(v)
 	$(if $(findstring =,$(v)),$(error error: unknown variable \
 	$(firstword $(subst =, ,$(v))), there are: $(knobs)))))
 
-# The cell's name decides on base, granule, and pristine ("-base") or patched
+# The cell's name decides on base, granule, and flavour of the kernel
 cell := $(shell $(qemu)/cell '$(CELL)' 2>&1)
 ifneq ($(.SHELLSTATUS),0)
 $(error $(cell))
@@ -36,7 +36,7 @@ override GRANULE := $(call cell-word,GRANULE)
 suffix := $(call cell-word,SUFFIX)
 
 B := $(O)/$(BASE)
-tree := $(B)/tree$(suffix)
+tree := $(B)/tree$(filter -base,$(suffix))
 kernel := $(B)/kernel-$(GRANULE)$(suffix)
 modules := $(B)/modules-$(GRANULE)$(suffix)
 image := $(B)/image-$(GRANULE)$(suffix).cpio
@@ -109,10 +109,12 @@ ifneq ($(tree),$(patched))
 $(tree)/.git/replayed: $(tree)/.git/source ;
 endif
 
-$(kernel)/.config: $(qemu)/configure $(qemu)/config $(patched)/.git/replayed \
+fragments := $(qemu)/config $(wildcard $(qemu)/config$(filter -%,$(suffix)))
+
+$(kernel)/.config: $(qemu)/configure $(fragments) $(patched)/.git/replayed \
 		$(tree)/.git/replayed
 	$(call stage,config-$(GRANULE)$(suffix),$(BASE)$(suffix): configure) \
-		$(qemu)/configure $(abspath $(kernel)) $(qemu)/config \
+		$(qemu)/configure $(abspath $(kernel)) $(fragments) \
 		$(kvm)/config -- $(kbuild)
 
 # Always: kbuild knows what has changed, and the tree is there to be edited.
@@ -188,5 +190,5 @@ clean:
 	rm -rf $(O)
 
 ##
-## BASE, CELL (BASE[-base]-GRANULE-CPU-MODE), TEST, O= (build directory), V=1 and
+## BASE, CELL (BASE[-base|-debug]-GRANULE-CPU-MODE), TEST, O= (build directory), V=1 and
 ## KSRC= (a kernel tree of your own) are the knobs most people meet.
