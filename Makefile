@@ -76,7 +76,7 @@ help:
 ##                         a guest gets from an ordinary VMA and from vfio-pci
 demo:
 	@for cell in $(demo-cells); do \
-		$(MAKE) verdict CELL=$$cell TEST= || exit; \
+		$(MAKE) verdict CELL=$$cell TEST=vfio_bar_memattr || exit; \
 	done
 	@$(qemu)/table $(foreach c,$(demo-cells),$(O)/6.1/results/$(c))
 

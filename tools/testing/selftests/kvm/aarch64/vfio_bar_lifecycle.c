@@ -503,8 +503,7 @@ static bool test_mremap(const struct test_case *t, struct bar_slot *slot)
 	struct bar_slot moved;
 	void *to, *p;
 
-	/* The new address has the same alignment as the old one. */
-	to = (uint8_t *)slot->hva + SZ_1G;
+	to = vfio_pci_bar_pick_address(main_dev, main_bar, 0, slot->size);
 	p = mremap(slot->hva, slot->size, slot->size,
 		   MREMAP_MAYMOVE | MREMAP_FIXED, to);
 	if (p == MAP_FAILED) {

@@ -211,12 +211,26 @@ int vfio_pci_region(const struct vfio_pci_dev *dev, uint32_t index,
 size_t vfio_pci_bar_map_size(const struct vfio_pci_dev *dev, int bar);
 
 /**
+ * vfio_pci_bar_pick_address() - where a part of a BAR can be mapped
+ * @dev: the device
+ * @bar: number of the BAR
+ * @offset: offset in the BAR, multiple of the page size
+ * @size: bytes
+ *
+ * The address agrees with the physical address of the BAR in all the bits
+ * below the BAR's size (or 1G): whatever block size the kernel could use for
+ * the host's or the guest's mapping, the address allows it.
+ *
+ * Return: an address range that is free until something else is mapped.
+ */
+void *vfio_pci_bar_pick_address(const struct vfio_pci_dev *dev, int bar,
+				uint64_t offset, size_t size);
+
+/**
  * vfio_pci_bar_mmap() - map a part of a BAR through vfio
  * @dev: open device
  * @bar: number of the BAR
- * @addr: address for MAP_FIXED, or NULL for an address that is congruent with
- *	  the BAR's physical address modulo 2M, so that the kernel is free to
- *	  use block mappings
+ * @addr: address for MAP_FIXED, or NULL for vfio_pci_bar_pick_address()
  * @prot: PROT_*
  * @offset: offset in the BAR, multiple of the page size
  * @size: bytes, multiple of the page size

@@ -682,13 +682,8 @@ size_t vfio_pci_bar_map_size(const struct vfio_pci_dev *dev, int bar)
 	return (dev->bar[bar].size + page - 1) & ~(page - 1);
 }
 
-/*
- * An address range that agrees with the physical address of the BAR in all
- * the bits below the BAR's size (or 1G): whatever block size the kernel could
- * use for the host's or the guest's mapping, the addresses allow it.
- */
-static void *pick_address(const struct vfio_pci_dev *dev, int bar,
-			  uint64_t offset, size_t size)
+void *vfio_pci_bar_pick_address(const struct vfio_pci_dev *dev, int bar,
+				uint64_t offset, size_t size)
 {
 	size_t align = dev->bar[bar].size;
 	uintptr_t base, addr;
@@ -717,7 +712,7 @@ static void *bar_mmap(const struct vfio_pci_dev *dev, int bar, void *addr,
 	void *p;
 
 	if (!addr)
-		addr = pick_address(dev, bar, offset, size);
+		addr = vfio_pci_bar_pick_address(dev, bar, offset, size);
 	p = mmap(addr, size, prot, MAP_SHARED | MAP_FIXED, fd,
 		 fd_offset + offset);
 	if (p != MAP_FAILED)
