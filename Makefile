@@ -190,5 +190,5 @@ clean:
 	rm -rf $(O)
 
 ##
-## BASE, CELL (BASE[-base|-debug]-GRANULE-CPU-MODE), TEST, O= (build directory), V=1 and
-## KSRC= (a kernel tree of your own) are the knobs most people meet.
+## BASE, CELL (BASE[-FLAVOUR]-GRANULE-CPU-MODE), TEST, O= (build directory), V=1
+## and KSRC= (a kernel tree of your own) are the knobs most people meet.

@@ -208,11 +208,14 @@ static void print_difference(const struct difference *d,
 		snprintf(seen, sizeof(seen), "%s (0x%02x)",
 			 memattr_name(MEMATTR_PAR_ATTR(d->par)),
 			 MEMATTR_PAR_ATTR(d->par));
-	ksft_print_msg("deviation: %s on %s: %s: %d points, the first is stage 1 %s (0x%02x) with stage 2 %s (0x%x): %s instead of %s\n",
+	ksft_print_msg("deviation: %s on %s: %s: %d points\n",
 		       name, memattr_platform(&machine),
 		       d->known ? d->known->what : "not a known deviation",
-		       d->points, memattr_name(d->s1), d->s1,
-		       memattr_s2_name(d->memattr, fwb), d->memattr, seen,
+		       d->points);
+	ksft_print_msg("deviation: the first is stage 1 %s (0x%02x) with stage 2 %s (0x%x)\n",
+		       memattr_name(d->s1), d->s1,
+		       memattr_s2_name(d->memattr, fwb), d->memattr);
+	ksft_print_msg("deviation: which gives %s instead of %s\n", seen,
 		       memattr_name(d->want));
 }
 
@@ -334,21 +337,23 @@ static void check_hints(bool fwb)
 				continue;
 			}
 			if (!bad++)
-				ksft_print_msg("stage 1 0x%02x, stage 2 %s (0x%x): 0x%02x instead of 0x%02x\n",
+				ksft_print_msg("s1 0x%02x, s2 %s (0x%x): 0x%02x, not 0x%02x\n",
 					       mair, memattr_s2_name(memattr, fwb),
 					       memattr, seen, c.attr);
 		}
 	}
 
-	ksft_print_msg("%s: %d points, %d differ, %d lost the transient hint, %d are not reported by this machine\n",
+	ksft_print_msg("%s: %d points, %d differ, %d not transient, %d not reported\n",
 		       name, points, bad, lost, unreported);
 	if (!points || bad)
 		ksft_test_result_fail("%s\n", name);
 	else if (lost)
-		memattr_skip(name, "platform deviation at %d of %d points: QEMU: a combined Write-Through loses the transient hint",
+		memattr_skip(name,
+			     "platform deviation at %d of %d points: QEMU: a combined Write-Through loses the transient hint",
 			     lost, points);
 	else if (unreported)
-		memattr_skip(name, "permitted by the architecture: the machine does not report the hints of %d of %d points",
+		memattr_skip(name,
+			     "permitted by the architecture: the machine does not report the hints of %d of %d points",
 			     unreported, points);
 	else
 		ksft_test_result_pass("%s\n", name);
@@ -400,7 +405,7 @@ static void check_shareability(bool fwb, bool cacheable)
 					if (seen == want && !(p & MEMATTR_PAR_F))
 						continue;
 					if (!bad++)
-						ksft_print_msg("stage 1 %s %s, stage 2 %s %s: PAR_EL1 0x%llx, %s instead of %s\n",
+						ksft_print_msg("%s %s, %s %s: 0x%llx, %s, not %s\n",
 							       memattr_name(types[t]),
 							       memattr_sh_name(sh[i]),
 							       memattr_s2_name(memattr, fwb),
@@ -430,7 +435,8 @@ static void report_reserved(bool fwb)
 				nr++;
 			}
 		printf("\n");
-		memattr_skip(name, "the architecture defines no result for %d of 256 on this machine (XS %s, MTE2 %s)",
+		memattr_skip(name,
+			     "the architecture defines no result for %d of 256 on this machine (XS %s, MTE2 %s)",
 			     nr,
 			     machine.info.flags & KVM_MEMATTR_INFO_XS ? "yes" : "no",
 			     machine.info.flags & KVM_MEMATTR_INFO_MTE2 ? "yes" : "no");
@@ -445,7 +451,8 @@ static void report_reserved(bool fwb)
 				nr++;
 			}
 		printf("\n");
-		memattr_skip(name, "the architecture defines no result for %d of 16 (without NoTagAccess)",
+		memattr_skip(name,
+			     "the architecture defines no result for %d of 16 (without NoTagAccess)",
 			     nr);
 	}
 }
@@ -458,7 +465,8 @@ int main(void)
 	ksft_print_header();
 	memattr_require(&machine);
 	if (!(machine.info.flags & KVM_MEMATTR_INFO_CALIBRATE))
-		ksft_exit_skip("the kernel runs at EL1 and cannot use AT S12E1R on tables of its own: boot a CPU with FEAT_VHE, without kvm-arm.mode=nvhe or protected\n");
+		ksft_exit_skip("%s\n",
+			       "a kernel at EL1 has no AT S12E1R: boot a CPU with FEAT_VHE, without kvm-arm.mode");
 
 	/* Each rule but "reserved", then hints, two of SH, two of reserved */
 	ksft_set_plan(MEMATTR_NR_RULES - 1 + 2 * 5);

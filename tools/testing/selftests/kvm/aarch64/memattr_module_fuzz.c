@@ -79,10 +79,12 @@ static struct kvm_vcpu *vcpu;
 static int dead_vm = -1;
 static int other_fds[4];
 static struct kvm_memattr_translate guest_regs;
-static uint64_t ipa_limit;
+
+/* The IPA space ends at ipa_limit; in protected mode no later than at ipa_end */
+static uint64_t ipa_limit, ipa_end;
 static uint8_t guest_attr;
 
-/* What CALIBRATE said of these before the storm; -1 is "nothing yet" */
+/* What CALIBRATE says of these, before and after the storm */
 static const uint8_t sample_mair[] = {
 	0x00, 0x04, 0x08, 0x0c, 0x44, 0xbb, 0xff, 0x4f, 0xf4, 0xee,
 };
@@ -178,6 +180,10 @@ static void setup_vm(void)
 	/* The VM's type has its IPA size, 0 being 40 bits */
 	ipa_bits = vm->type & 0xff;
 	ipa_limit = 1ULL << (ipa_bits ? ipa_bits : 40);
+	ipa_end = ipa_limit;
+	/* pKVM may give all VMs the largest size, whatever they asked for */
+	if (has(KVM_MEMATTR_INFO_PROTECTED))
+		ipa_end = 1ULL << kvm_check_cap(KVM_CAP_ARM_VM_IPA_SIZE);
 }
 
 static int create_vm(void)
@@ -552,7 +558,7 @@ static bool case_ipa(void)
 		return true;
 
 	return leaf_of(vm->fd, ipa_limit - 1, &leaf) == RES_ENOENT &&
-	       leaf_of(vm->fd, ipa_limit, &leaf) == RES_EINVAL &&
+	       leaf_of(vm->fd, ipa_end, &leaf) == RES_EINVAL &&
 	       leaf_of(vm->fd, -1ULL, &leaf) == RES_EINVAL &&
 	       leaf_of(vm->fd, 1ULL << 63, &leaf) == RES_EINVAL;
 }
@@ -783,7 +789,10 @@ static unsigned int random_leaf(struct thread *t, union arg *arg)
 	if (race)
 		return RES_ENOENT | RES_EINVAL | RES_EBADF | RES_EOPNOTSUPP;
 
-	return arg->leaf.ipa < ipa_limit ? RES_OK | RES_ENOENT : RES_EINVAL;
+	if (arg->leaf.ipa < ipa_limit)
+		return RES_OK | RES_ENOENT;
+
+	return arg->leaf.ipa < ipa_end ? RES_ENOENT | RES_EINVAL : RES_EINVAL;
 }
 
 static unsigned int random_translate(struct thread *t, union arg *arg)

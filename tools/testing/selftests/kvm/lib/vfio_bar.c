@@ -493,8 +493,12 @@ static int open_by_cdev(struct vfio_pci_dev *dev)
 	 */
 	bind.iommufd = dev->cdev_iommufd;
 	if (ioctl(dev->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind)) {
-		why_err("%s: VFIO_DEVICE_BIND_IOMMUFD: %s: %s", dev->bdf,
-			strerror(errno), remedy(errno));
+		if (errno == EPERM)
+			why_err("%s: MSIs are not isolated on this host: set iommufd.allow_unsafe_interrupts=1 if you can live with it",
+				dev->bdf);
+		else
+			why_err("%s: VFIO_DEVICE_BIND_IOMMUFD: %s: %s",
+				dev->bdf, strerror(errno), remedy(errno));
 		goto close_iommufd;
 	}
 	dev->how = VFIO_PCI_CDEV;

@@ -254,14 +254,16 @@ static inline void memattr_report(const struct memattr_machine *m,
 				  struct memattr_row *row, const char *name)
 {
 	static const char * const verdict[] = { "pass", "fail", "deviation" };
-	char cal[12] = "-";
+	char cal[12] = "-", line[160];
 
 	memattr_judge(m, row);
 	if (row->calibrated >= 0)
 		snprintf(cal, sizeof(cal), "0x%02x", row->calibrated);
-	ksft_print_msg("memattr: vma=%s s1=0x%02x s2=0x%x fwb=%u result=0x%02x rule=0x%02x calibrated=%s verdict=%s oracle=%s\n",
-		       row->vma, row->s1, row->leaf.memattr, row->leaf.fwb,
-		       row->observed, row->expected.attr, cal,
+	snprintf(line, sizeof(line),
+		 "vma=%s s1=0x%02x s2=0x%x fwb=%u result=0x%02x rule=0x%02x calibrated=%s",
+		 row->vma, row->s1, row->leaf.memattr, row->leaf.fwb,
+		 row->observed, row->expected.attr, cal);
+	ksft_print_msg("memattr: %s verdict=%s oracle=%s\n", line,
 		       verdict[row->verdict], row->at ? "at" : "rules");
 
 	switch (row->verdict) {

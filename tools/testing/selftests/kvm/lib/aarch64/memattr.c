@@ -456,7 +456,8 @@ const char *memattr_open(struct memattr_machine *m)
 		case ENOENT:
 		case ENODEV:
 		case ENXIO:
-			return "no " KVM_MEMATTR_DEVICE ": run 'make -C test_modules' for this kernel, then 'insmod test_modules/kvm_memattr.ko'";
+			return "no " KVM_MEMATTR_DEVICE
+			       ": make -C test_modules; insmod test_modules/kvm_memattr.ko";
 		default:
 			return "cannot open " KVM_MEMATTR_DEVICE;
 		}
@@ -466,7 +467,7 @@ const char *memattr_open(struct memattr_machine *m)
 	    m->info.version != KVM_MEMATTR_VERSION) {
 		close(m->fd);
 		m->fd = -1;
-		return "kvm_memattr.ko is not the one of these tests: rmmod it, rebuild test_modules and insmod it";
+		return "kvm_memattr.ko is not that of these tests: rebuild and reload it";
 	}
 
 	return NULL;
