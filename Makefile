@@ -66,7 +66,7 @@ kmake := env -u MAKEFLAGS -u MAKELEVEL -u V make -j$(JOBS) ARCH=arm64 \
 kbuild = $(kmake) -C $(abspath $(tree)) O=$(abspath $(kernel)) \
 	CC='ccache aarch64-linux-gnu-gcc'
 
-.PHONY: help demo check deps tree kernel selftests image verdict run boot \
+.PHONY: help demo check deps tree kernel selftests image verdict judge run boot \
 	series refresh lint lint-fast harness clean FORCE
 
 help:
@@ -75,8 +75,9 @@ help:
 ## make demo               build the patched 6.1 from nothing, boot it, show what
 ##                         a guest gets from an ordinary VMA and from vfio-pci
 demo:
+	@$(MAKE) image CELL=$(firstword $(demo-cells))
 	@for cell in $(demo-cells); do \
-		$(MAKE) verdict CELL=$$cell TEST=vfio_bar_memattr || exit; \
+		$(MAKE) judge CELL=$$cell TEST=vfio_bar_memattr || exit; \
 	done
 	@$(qemu)/table $(foreach c,$(demo-cells),$(O)/6.1/results/$(c))
 
@@ -149,6 +150,10 @@ $(image): $(qemu)/image $(wildcard $(qemu)/guest/*) $(busybox) \
 
 # One cell, its output in $(results)
 verdict: $(kernel)/arch/arm64/boot/Image $(image)
+	@$(MAKE) judge
+
+# The same, of what is built
+judge:
 	$(call stage,run-$(CELL),boot $(CELL)) $(qemu)/run $(CELL) $(results) \
 		$(kernel) $(image) $(selftests)/install/kselftest-list.txt
 
