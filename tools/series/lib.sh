@@ -59,6 +59,12 @@ pristine_identity()
 	export GIT_COMMITTER_DATE="$GIT_AUTHOR_DATE"
 }
 
+# Nothing of the user's git configuration may change what a tree is
+export GIT_CONFIG_COUNT=3
+export GIT_CONFIG_KEY_0=commit.gpgSign GIT_CONFIG_VALUE_0=false
+export GIT_CONFIG_KEY_1=core.hooksPath GIT_CONFIG_VALUE_1=/dev/null
+export GIT_CONFIG_KEY_2=core.autocrlf GIT_CONFIG_VALUE_2=false
+
 # with_worktree TREE NAME: sets $work to a work tree of TREE's git at "base",
 # which goes away when the script ends
 with_worktree()
