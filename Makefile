@@ -52,7 +52,12 @@ tests := $(patsubst tools/testing/selftests/kvm/%.c,%,\
 	$(filter tools/testing/selftests/kvm/aarch64/%.c,$(claimed)))
 
 demo-cells := 6.1-4k-max-vhe 6.1-4k-neoverse-n1-vhe
-CELLS ?= $(demo-cells)
+# Every CPU, every mode, both GICs, both bases, and the control
+CELLS ?= $(demo-cells) 6.1-4k-max-nvhe 6.1-4k-neoverse-n1-protected \
+	6.1-4k-cortex-a57-nvhe 6.1-4k-cortex-a57+gicv2-protected \
+	6.1-4k-max+gicv2-vhe 6.12-4k-max-vhe 6.12-4k-neoverse-n1-vhe \
+	6.12-4k-cortex-a57-protected 6.12-4k-max+gicv2-nvhe \
+	6.1-base-4k-max-vhe 6.1-base-4k-neoverse-n1-vhe
 
 export V KSRC QEMU LIMIT TEST BOOT AUTHOR SIGNOFF
 export CCACHE_DIR ?= $(abspath $(O))/ccache
@@ -98,7 +103,7 @@ image: $(image)
 
 # The tools of the next two rules leave alone what is up to date.
 $(O)/%/.git/source: FORCE | deps
-	$(call stage,unpack$(suffix),$(BASE)$(suffix): unpack) \
+	$(call stage,unpack-$(notdir $*),$(subst /tree,,$*): unpack) \
 		$(series)/unpack $(BASE) $(O)/$*
 
 $(patched)/.git/replayed: $(patched)/.git/source series-$(BASE) $(claimed) \
