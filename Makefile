@@ -54,7 +54,7 @@ tests := $(patsubst tools/testing/selftests/kvm/%.c,%,\
 demo-cells := 6.1-4k-max-vhe 6.1-4k-neoverse-n1-vhe
 # Every CPU, every mode, both GICs, both bases, and the control
 CELLS ?= $(demo-cells) 6.1-4k-max-nvhe 6.1-4k-neoverse-n1-protected \
-	6.1-4k-cortex-a57-nvhe 6.1-4k-cortex-a57+gicv2-protected \
+	6.1-4k-cortex-a57-protected 6.1-4k-cortex-a57+gicv2-nvhe \
 	6.1-4k-max+gicv2-vhe 6.12-4k-max-vhe 6.12-4k-neoverse-n1-vhe \
 	6.12-4k-cortex-a57-protected 6.12-4k-max+gicv2-nvhe \
 	6.1-base-4k-max-vhe 6.1-base-4k-neoverse-n1-vhe
@@ -115,7 +115,7 @@ ifneq ($(tree),$(patched))
 $(tree)/.git/replayed: $(tree)/.git/source ;
 endif
 
-fragments := $(qemu)/config $(wildcard $(qemu)/config$(filter -%,$(suffix)))
+fragments := $(qemu)/config $(qemu)/config-$(GRANULE) $(wildcard $(qemu)/config$(filter -%,$(suffix)))
 
 $(kernel)/.config: $(qemu)/configure $(fragments) $(patched)/.git/replayed \
 		$(tree)/.git/replayed
