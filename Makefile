@@ -37,6 +37,7 @@ suffix := $(call cell-word,SUFFIX)
 
 B := $(O)/$(BASE)
 tree := $(B)/tree$(filter -base,$(suffix))
+stock := $(filter -stock,$(suffix))
 kernel := $(B)/kernel-$(GRANULE)$(suffix)
 modules := $(B)/modules-$(GRANULE)$(suffix)
 image := $(B)/image-$(GRANULE)$(suffix).cpio
@@ -52,12 +53,14 @@ tests := $(patsubst tools/testing/selftests/kvm/%.c,%,\
 	$(filter tools/testing/selftests/kvm/aarch64/%.c,$(claimed)))
 
 demo-cells := 6.1-4k-max-vhe 6.1-4k-neoverse-n1-vhe
-# Every CPU, every mode, both GICs, both bases, and the control
+# Every CPU, every mode, both GICs, both bases. The stock kernels are controls: that
+# of 6.1, on which the rows that the series is for have to fail, and that of 6.12,
+# which has the feature as others wrote it.
 CELLS ?= $(demo-cells) 6.1-4k-max-nvhe 6.1-4k-neoverse-n1-protected \
 	6.1-4k-cortex-a57-protected 6.1-4k-cortex-a57+gicv2-nvhe \
 	6.1-4k-max+gicv2-vhe 6.12-4k-max-vhe 6.12-4k-neoverse-n1-vhe \
 	6.12-4k-cortex-a57-protected 6.12-4k-max+gicv2-nvhe \
-	6.1-base-4k-max-vhe 6.1-base-4k-neoverse-n1-vhe
+	6.1-stock-4k-max-vhe 6.1-stock-4k-neoverse-n1-vhe 6.12-stock-4k-max-vhe
 
 export V KSRC QEMU LIMIT TEST BOOT AUTHOR SIGNOFF
 export CCACHE_DIR ?= $(abspath $(O))/ccache
@@ -115,6 +118,14 @@ ifneq ($(tree),$(patched))
 $(tree)/.git/replayed: $(tree)/.git/source ;
 endif
 
+ifneq ($(stock),)
+# The distribution's own kernel
+kbuild = $(kmake) -C $(abspath $(kernel)) CC=aarch64-linux-gnu-gcc
+
+$(kernel)/arch/arm64/boot/Image: $(qemu)/stock $(qemu)/debian-unpack bases | deps
+	$(call stage,kernel$(suffix),$(BASE)$(suffix): kernel) $(qemu)/stock \
+		$(shell awk '$$1 == "$(BASE)" { print $$5 }' bases) $(kernel)
+else
 fragments := $(qemu)/config $(qemu)/config-$(GRANULE) $(wildcard $(qemu)/config$(filter -%,$(suffix)))
 
 $(kernel)/.config: $(qemu)/configure $(fragments) $(patched)/.git/replayed \
@@ -127,6 +138,7 @@ $(kernel)/.config: $(qemu)/configure $(fragments) $(patched)/.git/replayed \
 $(kernel)/arch/arm64/boot/Image: $(kernel)/.config FORCE
 	$(call stage,kernel-$(GRANULE)$(suffix),$(BASE)$(suffix): kernel $(GRANULE)) \
 		$(kbuild) Image modules
+endif
 
 $(modules)/kvm_memattr.ko: $(kernel)/arch/arm64/boot/Image \
 		$(wildcard $(kvm)/test_modules/*) $(patched)/.git/replayed
@@ -143,15 +155,15 @@ $(selftests)/kselftest-kvm.tar.gz: $(qemu)/selftests $(selftests)/usr/include \
 	$(call stage,selftests,$(BASE): selftests) \
 		$(qemu)/selftests $(patched) $(selftests) '$(tests)' $(kmake)
 
-$(busybox): $(qemu)/debian-arm64 | deps
+$(busybox): $(qemu)/debian-unpack | deps
 	@$(qemu)/stage $(O)/logs/busybox.log "busybox for arm64" \
-		$(qemu)/debian-arm64 busybox-static $@
+		$(qemu)/debian-unpack arm64 $@ busybox-static
 
 $(image): $(qemu)/image $(wildcard $(qemu)/guest/*) $(busybox) \
 		$(selftests)/kselftest-kvm.tar.gz $(modules)/kvm_memattr.ko
 	$(call stage,image-$(GRANULE)$(suffix),$(BASE)$(suffix): initramfs) \
 		$(qemu)/image $@ $(busybox) $(selftests)/install \
-		$(modules)/kvm_memattr.ko
+		$(if $(stock),$(kernel)/boot-modules) $(modules)/kvm_memattr.ko
 
 # One cell, its output in $(results)
 verdict: $(kernel)/arch/arm64/boot/Image $(image)

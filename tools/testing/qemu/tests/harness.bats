@@ -27,7 +27,7 @@ boot()
 	shim id <<<'echo 0'
 	shim apt-get <<<'exit 100'
 	fails_with "is there a network" "$qemu/deps"
-	fails_with "is there a network" "$qemu/debian-arm64" busybox-static "$tmp/bb"
+	fails_with "is there a network" "$qemu/debian-unpack" arm64 "$tmp/bb" busybox-static
 	[ ! -e "$tmp/bb" ]
 }
 
