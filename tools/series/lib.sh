@@ -39,6 +39,15 @@ series_files()
 	series_entries "$1" | awk '{ for (i = 2; i <= NF; i++) print $i }'
 }
 
+# series_sums BASE: checksums of all that a series is made of
+series_sums()
+{
+	(cd "$root" && {
+		echo "series-$1"
+		series_entries "$1" | tr ' ' '\n'
+	} | xargs sha256sum)
+}
+
 # tree_is_replayed TREE: true if nobody has committed to or edited the tree
 # since the series was replayed there
 tree_is_replayed()

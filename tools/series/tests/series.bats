@@ -108,6 +108,16 @@ recorded()
 	[ -z "$output" ]
 }
 
+@test "a refresh does not overwrite what was edited here" {
+	cp "$o/6.1/tree/.git/sums" "$tmp/sums"
+	sed -i '1s/^......../00000000/' "$o/6.1/tree/.git/sums"
+	run "$series/refresh" 6.1 "$o/6.1/tree"
+	cp "$tmp/sums" "$o/6.1/tree/.git/sums"
+	echo "$output"
+	[ "$status" -ne 0 ]
+	grep -q "^error: edited since .*: series-6.1 - 'make tree" <<<"$output"
+}
+
 @test "the mails want an author" {
 	HOME=$tmp GIT_CONFIG_GLOBAL=/dev/null fails_with "no author" \
 		env AUTHOR= GIT_CONFIG_NOSYSTEM=1 GIT_CEILING_DIRECTORIES=/ GIT_DIR="$tmp" \
@@ -117,10 +127,10 @@ recorded()
 @test "the mails apply to the pristine base with git am, and checkpatch is content" {
 	export AUTHOR="A Submitter <submitter@example.org>"
 	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails"
-	rm "$tmp"/mails/0000-*
+	grep -q "^Subject: \[PATCH 6.1 00/" "$tmp/mails/0000-cover-letter.txt"
 	git -C "$o/6.1/tree" worktree prune
 	git -C "$o/6.1/tree" worktree add -q --detach "$tmp/pristine" base
-	git -C "$tmp/pristine" -c user.name=x -c user.email=x am -q "$tmp"/mails/*
+	git -C "$tmp/pristine" -c user.name=x -c user.email=x am -q "$tmp"/mails/*.patch
 	git -C "$tmp/pristine" diff --exit-code "$(cat "$o/6.1/tree/.git/replayed")"
 	git -C "$o/6.1/tree" worktree remove --force "$tmp/pristine"
 
