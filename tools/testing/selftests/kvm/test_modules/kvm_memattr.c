@@ -23,6 +23,7 @@
 #include <linux/bitfield.h>
 #include <linux/bits.h>
 #include <linux/capability.h>
+#include <linux/cpufeature.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -35,7 +36,6 @@
 #include <linux/uaccess.h>
 
 #include <asm/barrier.h>
-#include <asm/cpufeature.h>
 #include <asm/cputype.h>
 #include <asm/daifflags.h>
 #include <asm/kvm_arm.h>
