@@ -47,6 +47,8 @@ results := $(B)/results/$(CELL)
 
 # The selftests are the patched tree's, also for the pristine kernel
 patched := $(B)/tree
+# The file that says that the kernel's tree is what it has to be
+ready := $(tree)/.git/$(if $(filter $(patched),$(tree)),replayed,source)
 kvm := $(patched)/tools/testing/selftests/kvm
 claimed := $(shell root=.; . $(series)/lib.sh; series_entries $(BASE))
 tests := $(patsubst tools/testing/selftests/kvm/%.c,%,\
@@ -98,7 +100,7 @@ deps:
 	@$(qemu)/deps
 
 ## make tree, kernel, selftests, image  [BASE=6.1] [GRANULE=4k]   one step
-tree: $(tree)/.git/replayed
+tree: $(ready)
 kernel: $(kernel)/arch/arm64/boot/Image
 selftests: $(selftests)/kselftest-kvm.tar.gz
 	@echo "$<"
@@ -114,10 +116,6 @@ $(patched)/.git/replayed: $(patched)/.git/source series-$(BASE) $(claimed) \
 	$(call stage,tree,$(BASE): apply the series) \
 		$(series)/replay $(BASE) $(patched)
 
-ifneq ($(tree),$(patched))
-$(tree)/.git/replayed: $(tree)/.git/source ;
-endif
-
 ifneq ($(stock),)
 # The distribution's own kernel
 kbuild = $(kmake) -C $(abspath $(kernel)) CC=aarch64-linux-gnu-gcc
@@ -129,7 +127,7 @@ else
 fragments := $(qemu)/config $(qemu)/config-$(GRANULE) $(wildcard $(qemu)/config$(filter -%,$(suffix)))
 
 $(kernel)/.config: $(qemu)/configure $(fragments) $(patched)/.git/replayed \
-		$(tree)/.git/replayed
+		$(ready)
 	$(call stage,config-$(GRANULE)$(suffix),$(BASE)$(suffix): configure) \
 		$(qemu)/configure $(abspath $(kernel)) $(fragments) \
 		$(kvm)/config -- $(kbuild)
@@ -199,7 +197,7 @@ lint-fast: deps
 ## make lint               all of that, and checkpatch, kernel-doc, sparse, W=1,
 ##                         get_maintainer, documentation; only new findings count
 lint: lint-fast $(kernel)/.config $(modules)/kvm_memattr.ko
-	@$(MAKE) CELL=$(BASE)-base-$(GRANULE)-max-vhe $(B)/tree-base/.git/replayed
+	@$(MAKE) CELL=$(BASE)-base-$(GRANULE)-max-vhe $(B)/tree-base/.git/source
 	$(call stage,lint,$(BASE): lint) $(series)/lint $(BASE) $(B) $(B)/lint $(kmake) \
 		CC='ccache aarch64-linux-gnu-gcc'
 

@@ -52,7 +52,7 @@ series_sums()
 # since the series was replayed there
 tree_is_replayed()
 {
-	[ "$(git -C "$1" rev-parse HEAD)" = "$(cat "$1/.git/replayed")" ] &&
+	[ "$(git -C "$1" rev-parse HEAD)" = "$(cat "$1/.git/head")" ] &&
 		git -C "$1" diff-index --quiet HEAD
 }
 

@@ -131,7 +131,7 @@ recorded()
 	git -C "$o/6.1/tree" worktree prune
 	git -C "$o/6.1/tree" worktree add -q --detach "$tmp/pristine" base
 	git -C "$tmp/pristine" -c user.name=x -c user.email=x am -q "$tmp"/mails/*.patch
-	git -C "$tmp/pristine" diff --exit-code "$(cat "$o/6.1/tree/.git/replayed")"
+	git -C "$tmp/pristine" diff --exit-code "$(cat "$o/6.1/tree/.git/head")"
 	git -C "$o/6.1/tree" worktree remove --force "$tmp/pristine"
 
 	"$series/checkpatch" "$o/6.1/tree" "$tmp/mails"
