@@ -122,7 +122,7 @@ kbuild = $(kmake) -C $(abspath $(kernel)) CC=aarch64-linux-gnu-gcc
 
 $(kernel)/arch/arm64/boot/Image: $(qemu)/stock $(qemu)/debian-unpack bases | deps
 	$(call stage,kernel$(suffix),$(BASE)$(suffix): kernel) $(qemu)/stock \
-		$(shell awk '$$1 == "$(BASE)" { print $$5 }' bases) $(kernel)
+		$(shell root=.; . $(series)/lib.sh; base_field $(BASE) 5) $(kernel)
 else
 fragments := $(qemu)/config $(qemu)/config-$(GRANULE) $(wildcard $(qemu)/config$(filter -%,$(suffix)))
 
