@@ -73,17 +73,3 @@ export GIT_CONFIG_COUNT=3
 export GIT_CONFIG_KEY_0=commit.gpgSign GIT_CONFIG_VALUE_0=false
 export GIT_CONFIG_KEY_1=core.hooksPath GIT_CONFIG_VALUE_1=/dev/null
 export GIT_CONFIG_KEY_2=core.autocrlf GIT_CONFIG_VALUE_2=false
-
-# with_worktree TREE NAME: sets $work to a work tree of TREE's git at "base",
-# which goes away when the script ends
-with_worktree()
-{
-	work=$1/.git/$2
-	git -C "$1" worktree remove --force "$work" 2>/dev/null ||
-		rm -rf "$work"
-	git -C "$1" worktree prune
-	git -C "$1" worktree add -q --detach "$work" base
-	# shellcheck disable=SC2064 # now is when $1 and $work are known
-	trap "git -C '$1' worktree remove --force '$work'" EXIT
-	trap 'exit 1' HUP INT TERM
-}
