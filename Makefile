@@ -12,6 +12,7 @@ SHELL := /bin/sh
 
 O ?= build
 BASE ?= 6.1
+SUITE ?= series
 GRANULE ?= 4k
 CELL ?= $(BASE)-$(GRANULE)-max-vhe
 JOBS ?= $(shell nproc)
@@ -20,7 +21,7 @@ qemu := tools/testing/qemu
 series := tools/series
 
 knobs := AUTHOR BASE CCACHE_DIR CELL CELLS GRANULE JOBS KSRC LIMIT O QEMU \
-	SIGNOFF TEST V
+	ROWS_ONLY SIGNOFF SUITE TEST V
 $(foreach v,$(MAKEOVERRIDES),$(if $(filter $(knobs),$(firstword $(subst =, ,$(v)))),,\
 	$(if $(findstring =,$(v)),$(error error: unknown variable \
 	$(firstword $(subst =, ,$(v))), there are: $(knobs)))))
@@ -40,13 +41,31 @@ tree := $(B)/tree$(filter -base,$(suffix))
 stock := $(filter -stock,$(suffix))
 kernel := $(B)/kernel-$(GRANULE)$(suffix)
 modules := $(B)/modules-$(GRANULE)$(suffix)
-image := $(B)/image-$(GRANULE)$(suffix).cpio
-selftests := $(B)/selftests
 busybox := $(O)/busybox-arm64
+headers := $(B)/headers
+
+# Which selftests: those of the series, with the test module, or the KVM selftests
+# that the base has of its own, without or with those that take minutes
+selftests := $(B)/selftests
+own := $(B)/selftests-own
+ifeq ($(SUITE),series)
+suite := $(selftests)
+image := $(B)/image-$(GRANULE)$(suffix).cpio
 results := $(B)/results/$(CELL)
+else ifneq ($(filter own own-all,$(SUITE)),)
+suite := $(own)
+image := $(B)/image-own.cpio
+results := $(B)/results/$(CELL)-$(SUITE)
+ifeq ($(LIMIT),)
+LIMIT := 600
+endif
+else
+$(error error: unknown SUITE $(SUITE), there are: series own own-all)
+endif
 
 # The selftests are the patched tree's, also for the pristine kernel
 patched := $(B)/tree
+pristine := $(B)/tree-base
 # The file that says that the kernel's tree is what it has to be
 ready := $(tree)/.git/$(if $(filter $(patched),$(tree)),replayed,source)
 kvm := $(patched)/tools/testing/selftests/kvm
@@ -55,29 +74,29 @@ tests := $(patsubst tools/testing/selftests/kvm/%.c,%,\
 	$(filter tools/testing/selftests/kvm/aarch64/%.c,$(claimed)))
 
 demo-cells := 6.1-4k-max-vhe 6.1-4k-neoverse-n1-vhe
-# Every CPU, every mode, both GICs, both bases. The stock kernels are controls: that
-# of 6.1, on which the rows that the series is for have to fail, and that of 6.12,
-# which has the feature as others wrote it.
-CELLS ?= $(demo-cells) 6.1-4k-max-nvhe 6.1-4k-neoverse-n1-protected \
-	6.1-4k-cortex-a57-protected 6.1-4k-cortex-a57+gicv2-nvhe \
-	6.1-4k-max+gicv2-vhe 6.12-4k-max-vhe 6.12-4k-neoverse-n1-vhe \
-	6.12-4k-cortex-a57-protected 6.12-4k-max+gicv2-nvhe \
-	6.1-stock-4k-max-vhe 6.1-stock-4k-neoverse-n1-vhe 6.12-stock-4k-max-vhe
+# Those of "make check": names, or core, or all
+CELLS ?= core
 
-export V KSRC QEMU LIMIT TEST BOOT AUTHOR SIGNOFF
+export V KSRC QEMU LIMIT SUITE TEST BOOT AUTHOR SIGNOFF JOBS ROWS_ONLY
 export CCACHE_DIR ?= $(abspath $(O))/ccache
+# What a file includes, ccache learns from the compiler: a second run of the
+# preprocessor made a build 40 % longer.
+export CCACHE_DEPEND := 1
 
-stage = @$(qemu)/stage $(B)/logs/$(1).log "$(2)"
-# The kernel's make gets no variable of ours by way of MAKEFLAGS. Builder and
-# time are fixed, so that the same source gives the same kernel.
-kmake := env -u MAKEFLAGS -u MAKELEVEL -u V make -j$(JOBS) ARCH=arm64 \
-	CROSS_COMPILE=aarch64-linux-gnu- LOCALVERSION= KBUILD_BUILD_USER=user \
-	KBUILD_BUILD_HOST=host KBUILD_BUILD_TIMESTAMP=2026-01-01
+# The + hands a step the job server; make -n is to show the steps all the same. What
+# make interrupts is the shell, hence exec.
+stage = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,+)@exec $(qemu)/stage \
+	$(B)/logs/$(1).log "$(2)"
+# touch-if-newer,WHERE: touch the target if find sees anything newer WHERE. The
+# trees are there to be edited.
+touch-if-newer = @mkdir -p $(@D); \
+	[ -e $@ ] && [ -z "$$(find $(1) ! -type d -newer $@ -print -quit)" ] || touch $@
+kmake := $(abspath $(qemu)/kmake)
 kbuild = $(kmake) -C $(abspath $(tree)) O=$(abspath $(kernel)) \
 	CC='ccache aarch64-linux-gnu-gcc'
 
-.PHONY: help demo check deps tree kernel selftests image verdict judge run boot \
-	series refresh lint lint-fast harness clean FORCE
+.PHONY: help demo check deps tree kernel selftests image busybox verdict rows judge run \
+	boot regression compare series refresh lint lint-fast harness clean FORCE
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -91,9 +110,10 @@ demo:
 	done
 	@$(qemu)/table $(foreach c,$(demo-cells),$(O)/6.1/results/$(c))
 
-## make check [CELLS=...]  all tests; ends with "N passed, N failed, N skipped"
+## make check [CELLS=core] all tests, in the cells named, or core, or all; ends with
+##                         a table and "N passed, N failed, N skipped"
 check: deps
-	@$(qemu)/check $(O) '$(MAKE)' $(CELLS)
+	@$(qemu)/check $(O) $(JOBS) '$(MAKE)' $(CELLS)
 
 ## make deps               install the Debian packages that are missing
 deps:
@@ -102,9 +122,10 @@ deps:
 ## make tree, kernel, selftests, image  [BASE=6.1] [GRANULE=4k]   one step
 tree: $(ready)
 kernel: $(kernel)/arch/arm64/boot/Image
-selftests: $(selftests)/kselftest-kvm.tar.gz
+selftests: $(suite)/kselftest-kvm.tar.gz
 	@echo "$<"
 image: $(image)
+busybox: $(busybox)
 
 # The tools of the next two rules leave alone what is up to date.
 $(O)/%/.git/source: FORCE | deps
@@ -124,7 +145,8 @@ $(kernel)/arch/arm64/boot/Image: $(qemu)/stock $(qemu)/debian-unpack bases | dep
 	$(call stage,kernel$(suffix),$(BASE)$(suffix): kernel) $(qemu)/stock \
 		$(shell root=.; . $(series)/lib.sh; base_field $(BASE) 5) $(kernel)
 else
-fragments := $(qemu)/config $(qemu)/config-$(GRANULE) $(wildcard $(qemu)/config$(filter -%,$(suffix)))
+fragments := $(qemu)/config $(qemu)/config-$(GRANULE) \
+	$(if $(suffix),$(wildcard $(qemu)/config$(suffix)))
 
 $(kernel)/.config: $(qemu)/configure $(fragments) $(patched)/.git/replayed \
 		$(ready)
@@ -132,45 +154,73 @@ $(kernel)/.config: $(qemu)/configure $(fragments) $(patched)/.git/replayed \
 		$(qemu)/configure $(abspath $(kernel)) $(fragments) \
 		$(kvm)/config -- $(kbuild)
 
-# Always: kbuild knows what has changed, and the tree is there to be edited.
-$(kernel)/arch/arm64/boot/Image: $(kernel)/.config FORCE
+$(kernel)/.source: $(ready) FORCE
+	$(call touch-if-newer,$(tree) -path $(tree)/.git -prune -o \
+		-path $(tree)/Documentation -prune -o \
+		-path $(tree)/tools/testing -prune -o)
+
+$(kernel)/.built: $(kernel)/.config $(kernel)/.source
 	$(call stage,kernel-$(GRANULE)$(suffix),$(BASE)$(suffix): kernel $(GRANULE)) \
 		$(kbuild) Image modules
+	@touch $@
+
+$(kernel)/arch/arm64/boot/Image: $(kernel)/.built ;
 endif
 
-$(modules)/kvm_memattr.ko: $(kernel)/arch/arm64/boot/Image \
-		$(wildcard $(kvm)/test_modules/*) $(patched)/.git/replayed
+$(modules)/.source: $(patched)/.git/replayed FORCE
+	$(call touch-if-newer,$(kvm)/test_modules)
+
+$(modules)/kvm_memattr.ko: $(kernel)/arch/arm64/boot/Image $(modules)/.source \
+		$(qemu)/module
 	$(call stage,module-$(GRANULE)$(suffix),$(BASE)$(suffix): test module) \
 		$(qemu)/module $(kvm)/test_modules $(modules) $(kbuild)
 
-$(selftests)/usr/include: $(patched)/.git/source
+$(headers)/include: $(patched)/.git/source
 	$(call stage,headers,$(BASE): kernel headers) $(kmake) \
-		-C $(abspath $(patched)) O=$(abspath $(selftests))/khdr \
-		INSTALL_HDR_PATH=$(abspath $(selftests))/usr headers_install
+		-C $(abspath $(patched)) O=$(abspath $(headers))/obj \
+		INSTALL_HDR_PATH=$(abspath $(headers)) headers_install
 
-$(selftests)/kselftest-kvm.tar.gz: $(qemu)/selftests $(selftests)/usr/include \
-		$(patched)/.git/replayed FORCE
-	$(call stage,selftests,$(BASE): selftests) \
-		$(qemu)/selftests $(patched) $(selftests) '$(tests)' $(kmake)
+$(selftests)/.source: $(patched)/.git/replayed FORCE
+	$(call touch-if-newer,$(kvm) $(patched)/tools/testing/selftests -maxdepth 3)
+
+$(selftests)/kselftest-kvm.tar.gz: $(qemu)/selftests $(headers)/include \
+		$(selftests)/.source series-$(BASE)
+	$(call stage,selftests,$(BASE): selftests) $(qemu)/selftests $(patched) \
+		$(selftests) $(headers) '$(tests)' $(kmake)
+
+$(own)/kselftest-kvm.tar.gz: $(qemu)/own-selftests $(qemu)/selftests \
+		$(qemu)/own/$(BASE) $(headers)/include $(pristine)/.git/source
+	$(call stage,own-selftests,$(BASE): its own selftests) \
+		$(qemu)/own-selftests $(qemu)/own/$(BASE) $(pristine) $(own) \
+		$(headers) $(kmake)
 
 $(busybox): $(qemu)/debian-unpack | deps
-	@$(qemu)/stage $(O)/logs/busybox.log "busybox for arm64" \
+	@exec $(qemu)/stage $(O)/logs/busybox.log "busybox for arm64" \
 		$(qemu)/debian-unpack arm64 $@ busybox-static
 
+modules-of-image := $(if $(filter series,$(SUITE)),$(modules)/kvm_memattr.ko)
+
 $(image): $(qemu)/image $(wildcard $(qemu)/guest/*) $(busybox) \
-		$(selftests)/kselftest-kvm.tar.gz $(modules)/kvm_memattr.ko
-	$(call stage,image-$(GRANULE)$(suffix),$(BASE)$(suffix): initramfs) \
-		$(qemu)/image $@ $(busybox) $(selftests)/install \
-		$(if $(stock),$(kernel)/boot-modules) $(modules)/kvm_memattr.ko
+		$(suite)/kselftest-kvm.tar.gz $(modules-of-image)
+	$(call stage,$(basename $(@F)),$(BASE)$(suffix): initramfs) \
+		$(qemu)/image $@ $(busybox) $(suite)/install \
+		$(if $(stock),$(kernel)/boot-modules) $(modules-of-image)
 
 # One cell, its output in $(results)
 verdict: $(kernel)/arch/arm64/boot/Image $(image)
 	@$(MAKE) judge
 
+# The same, unless there is a result of this kernel and these tests
+$(results)/rows: $(kernel)/arch/arm64/boot/Image $(image) $(qemu)/run $(qemu)/ktap.awk
+	@$(MAKE) judge
+
+rows: $(results)/rows
+
 # The same, of what is built
 judge:
-	$(call stage,run-$(CELL),boot $(CELL)) $(qemu)/run $(CELL) $(results) \
-		$(kernel) $(image) $(selftests)/install/kselftest-list.txt
+	$(call stage,run-$(notdir $(results)),boot $(notdir $(results))) \
+		$(qemu)/run $(CELL) $(results) $(kernel) $(image) \
+		$(suite)/install/kselftest-list.txt
 
 ## make run [CELL=6.1-4k-max-vhe] [TEST=pattern]   one cell, KTAP on stdout
 run:
@@ -180,7 +230,20 @@ run:
 ## make boot [CELL=...]    a shell in the booted kernel
 boot: $(kernel)/arch/arm64/boot/Image $(image)
 	@BOOT=shell $(qemu)/run $(CELL) $(results) $(kernel) $(image) \
-		$(selftests)/install/kselftest-list.txt
+		$(suite)/install/kselftest-list.txt
+
+## make regression [CELL=...]  the base's own KVM selftests on the pristine and on the
+##                         patched kernel: any difference is an error
+base-cell = $(CELL:$(BASE)-%=$(BASE)-base-%)
+regression:
+	@$(MAKE) rows SUITE=own-all CELL=$(base-cell) ROWS_ONLY=1
+	@$(MAKE) rows SUITE=own-all CELL=$(CELL) ROWS_ONLY=1
+	@$(MAKE) compare SUITE=own-all
+
+# The same, of what has run
+compare:
+	$(call stage,regression-$(CELL),$(BASE): what its own selftests say) \
+		$(qemu)/regression $(B) $(CELL) $(base-cell) $(SUITE) $(qemu)/own/$(BASE)
 
 ## make series [BASE=6.1] [AUTHOR='Name <address>'] [SIGNOFF=1]   the mails
 series: $(patched)/.git/replayed

@@ -11,7 +11,7 @@ setup()
 	tmp=$BATS_TEST_TMPDIR
 	mkdir "$tmp/bin"
 	PATH=$tmp/bin:$PATH
-	unset BOOT LIMIT QEMU TEST V KSRC
+	unset BOOT LIMIT LIVE QEMU SUITE TEST V KSRC MAKEFLAGS MAKELEVEL MAKEOVERRIDES
 }
 
 # shim NAME: a command of that name, with the script on standard input

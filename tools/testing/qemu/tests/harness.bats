@@ -44,6 +44,9 @@ boot()
 	fails_with "no VHE" make CELL=6.1-4k-cortex-a57-vhe verdict
 	fails_with "no base 9.9" make BASE=9.9 tree
 	fails_with "unknown variable CEL" make CEL=6.1-4k-max-vhe verdict
+	fails_with "unknown SUITE mine" make SUITE=mine verdict
+	fails_with "no cells named most" "$qemu/check" "$tmp" 1 false most
+	fails_with "no CPU z80" "$qemu/check" "$tmp" 1 false 6.1-4k-z80-vhe
 }
 
 @test "an unknown TEST is named, with those there are" {
@@ -64,6 +67,20 @@ boot()
 	fails_with "is it QEMU?" boot QEMU=true
 }
 
+@test "a host that this QEMU cannot run is a skip with its reason, another QEMU boots it" {
+	shim qemu-7.2 <<<'echo "QEMU emulator version 7.2.22"'
+	cell=6.12-16k-max-protected
+	run boot QEMU=qemu-7.2
+	[ "$status" -eq 0 ]
+	grep -q "^skip: under QEMU 7.2" "$tmp/results/verdict"
+	grep -q "^skip	(the cell)	(all)	under QEMU 7.2" "$tmp/results/rows"
+	shim qemu-10.0 <<-'END'
+		[ "$1" != --version ] || { echo "QEMU emulator version 10.0.2"; exit; }
+		exit 3
+	END
+	fails_with "QEMU died, exit status 3" boot QEMU=qemu-10.0
+}
+
 @test "QEMU killed: the exit status is shown" {
 	shim killed-qemu <<-'END'
 		[ "$1" != --version ] || { echo "QEMU emulator version 7.2.0"; exit; }
@@ -75,7 +92,7 @@ boot()
 }
 
 @test "a guest that hangs is killed at the limit, its last lines shown" {
-	fails_with "hung, killed after 8 s" boot BOOT=hang LIMIT=8
+	fails_with "hung, killed after 4 s" boot BOOT=hang LIMIT=4
 	grep -q "the last lines of .*console.log" <<<"$output"
 	[ -z "$(pgrep -f "$tmp/results/ktap")" ]
 }
@@ -105,7 +122,7 @@ boot()
 }
 
 @test "a stage that is interrupted leaves no process behind" {
-	shim hang <<<'sleep 1000; :'
+	shim hang <<<'sleep 30; :'
 	"$qemu/stage" "$tmp/log" hanging hang 2>"$tmp/err" &
 	sleep 0.5
 	kill -TERM $!
@@ -192,4 +209,130 @@ rows()
 	sed -i '/vfio-pci s1=0x44/s/=pass/=fail/' "$tmp/cell/ktap"
 	fails_with "a row is wrong or missing" "$qemu/table" "$tmp/cell"
 	grep -q "WRONG" <<<"$output"
+}
+
+# factors: standard input's cells as "base granule cpu gic mode"
+factors()
+{
+	sed -e 's/+gicv2-/ 2 /; t; s/-\([a-z]*\)$/ 3 \1/' |
+		sed 's/^\([^-]*\)-\([^-]*\)-/\1 \2 /'
+}
+
+# pairs: of any two fields of standard input's lines
+pairs()
+{
+	awk '{ for (i = 1; i < NF; i++) for (j = i + 1; j <= NF; j++) print i, $i, j, $j }' |
+		sort -u
+}
+
+@test "the core cells cover each pair of values that there is" {
+	"$qemu/cells" core | grep -v -e -stock- -e -base- | factors >"$tmp/core"
+	[ "$(wc -l <"$tmp/core")" -ge 12 ]
+	"$qemu/cells" all | grep -v -e -stock- -e -base- | factors >"$tmp/all"
+	[ "$(wc -l <"$tmp/all")" -eq 88 ]
+	run comm -13 <(pairs <"$tmp/core") <(pairs <"$tmp/all")
+	echo "not covered: $output"
+	[ -z "$output" ]
+}
+
+# A cell's results: a test that passed, one with skips, and whatever is given
+results()
+{
+	mkdir -p "$tmp/6.1/results/$cell"
+	echo pass >"$tmp/6.1/results/$cell/verdict"
+	printf '%s\n' "$@" "test	a	3	0	0" "test	b	1	0	1" \
+		"skip	b	a row	no <such> thing" "sum	4	0	1" \
+		>"$tmp/6.1/results/$cell/rows"
+	for check in lint-fast harness; do
+		"$qemu/rows" "$tmp/results/$check" true
+	done
+}
+
+@test "the summary: a mark for each test of a cell, reasons once, a page" {
+	results
+	mkdir "$tmp/6.1/results/6.1-16k-max-vhe"
+	echo "skip: cannot" >"$tmp/6.1/results/6.1-16k-max-vhe/verdict"
+	echo "skip	(the cell)	(all)	cannot" >"$tmp/6.1/results/6.1-16k-max-vhe/rows"
+	run "$qemu/summary" "$tmp" 61 "$cell" 6.1-16k-max-vhe
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ "${lines[-1]}" = "6 passed, 0 failed, 2 skipped" ]
+	grep -q "^  $cell *ok ~" <<<"$output"
+	grep -q "^  6.1-16k-max-vhe *-  -" <<<"$output"
+	grep -q "  1  no <such> thing" <<<"$output"
+	grep -q "no &lt;such&gt; thing" "$tmp/results/index.html"
+	for file in ktap console.log qemu-cmd config; do
+		grep -q "href=\"../6.1/results/$cell/$file\"" "$tmp/results/index.html"
+	done
+	# It needs no script.
+	[ -z "$(grep -i "<script" "$tmp/results/index.html")" ]
+}
+
+@test "the summary: a row that failed, and a cell without a result, fail" {
+	results "fail	c	this one" "test	c	0	1	0"
+	echo "fail: 1 rows failed, 4 passed, 1 skipped" >"$tmp/6.1/results/$cell/verdict"
+	mkdir "$tmp/6.1/results/regression-$cell"
+	run "$qemu/summary" "$tmp" 61 "$cell" 6.1-16k-max-vhe
+	echo "$output"
+	[ "$status" -ne 0 ]
+	[ "${lines[-1]}" = "6 passed, 3 failed, 1 skipped" ]
+	grep -q "$cell: c: this one" <<<"$output"
+	grep -q "6.1-16k-max-vhe: .*did not get to boot" <<<"$output"
+	grep -q "regression-$cell: .*did not run" <<<"$output"
+	grep -q "$cell: c: this one" "$tmp/results/index.html"
+}
+
+@test "a check that is no cell: its TAP, or its exit status" {
+	shim some-tap <<<'printf "1..3\nok 1 one\nnot ok 2 two\nok 3 three # skip no\n"; exit 1'
+	fails_with "some failed" "$qemu/rows" "$tmp/some" some-tap
+	grep -qx "fail	some	two" "$tmp/some/rows"
+	grep -qx "skip	some	three	no" "$tmp/some/rows"
+	[ "$(tail -n 1 "$tmp/some/rows")" = "sum	1	1	1" ]
+	shim short-tap <<<'printf "1..2\nok 1 one\n"'
+	"$qemu/rows" "$tmp/some" short-tap
+	[ "$(tail -n 1 "$tmp/some/rows")" = "sum	1	1	0" ]
+	fails_with "some failed" "$qemu/rows" "$tmp/some" false
+	[ "$(tail -n 1 "$tmp/some/rows")" = "sum	0	1	0" ]
+}
+
+# own KERNEL-CELL LINE...: what the base's own tests said there
+own()
+{
+	local dir=$tmp/results/$1-own
+	shift
+	mkdir -p "$dir"
+	echo ran >"$dir/verdict"
+	printf '%s\n' "$@" >"$dir/rows"
+}
+
+@test "regression: the same results pass, also failures, a difference does not" {
+	printf '%s\n' "# c broken: not this" "c broken: does not build" >"$tmp/list"
+	own 6.1-base-4k-max-vhe "test	a	1	0	0" "fail	b	(the program)" "test	b	0	1	0"
+	own "$cell" "test	a	1	0	0" "fail	b	(the program)" "test	b	0	1	0"
+	run "$qemu/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ "$output" = "the same: 1 pass, 1 fail, 0 are skipped on both" ]
+	grep -qx "skip	c	(all)	does not build" "$tmp/results/regression-$cell/rows"
+
+	own "$cell" "fail	a	(the program)" "test	a	0	1	0" "test	b	1	0	0"
+	RERUNS=0 fails_with "differs from the pristine one: a b" \
+		"$qemu/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
+	own "$cell" "test	b	1	0	0"
+	RERUNS=0 fails_with "differs from the pristine one: a b" \
+		"$qemu/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
+	rm "$tmp/results/$cell-own/verdict"
+	fails_with "$cell-own: has not run" \
+		"$qemu/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
+}
+
+@test "a check that is interrupted leaves no process behind" {
+	shim hanging-make <<<"echo \$\$ >$tmp/pid; exec sleep 30"
+	"$qemu/check" "$tmp" 1 hanging-make "$cell" >"$tmp/out" 2>&1 &
+	sleep 1
+	kill -TERM $!
+	wait $! || status=$?
+	[ "$status" -eq 130 ]
+	[ -s "$tmp/pid" ]
+	[ ! -e "/proc/$(cat "$tmp/pid")" ]
 }
