@@ -27,7 +27,7 @@ $(foreach v,$(MAKEOVERRIDES),$(if $(filter $(knobs),$(firstword $(subst =, ,$(v)
 	$(firstword $(subst =, ,$(v))), there are: $(knobs)))))
 
 # The cell's name decides on base, granule, and flavour of the kernel
-cell := $(shell $(qemu)/cell '$(CELL)' 2>&1)
+cell := $(shell $(qemu)/boot/cell '$(CELL)' 2>&1)
 ifneq ($(.SHELLSTATUS),0)
 $(error $(cell))
 endif
@@ -85,13 +85,13 @@ export CCACHE_DEPEND := 1
 
 # The + hands a step the job server; make -n is to show the steps all the same. What
 # make interrupts is the shell, hence exec.
-stage = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,+)@exec $(qemu)/stage \
+stage = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,+)@exec $(qemu)/host/stage \
 	$(B)/logs/$(1).log "$(2)"
 # touch-if-newer,WHERE: touch the target if find sees anything newer WHERE. The
 # trees are there to be edited.
 touch-if-newer = @mkdir -p $(@D); \
 	[ -e $@ ] && [ -z "$$(find $(1) ! -type d -newer $@ -print -quit)" ] || touch $@
-kmake := $(abspath $(qemu)/kmake)
+kmake := $(abspath $(qemu)/build/kmake)
 kbuild = $(kmake) -C $(abspath $(tree)) O=$(abspath $(kernel)) \
 	CC='ccache aarch64-linux-gnu-gcc'
 
@@ -108,16 +108,16 @@ demo:
 	@for cell in $(demo-cells); do \
 		$(MAKE) judge CELL=$$cell TEST=vfio_bar_memattr || exit; \
 	done
-	@$(qemu)/table $(foreach c,$(demo-cells),$(O)/6.1/results/$(c))
+	@$(qemu)/judge/table $(foreach c,$(demo-cells),$(O)/6.1/results/$(c))
 
 ## make check [CELLS=core] all tests, in the cells named, or core, or all; ends with
 ##                         a table and "N passed, N failed, N skipped"
 check: deps
-	@$(qemu)/check $(O) $(JOBS) '$(MAKE)' $(CELLS)
+	@$(qemu)/host/check $(O) $(JOBS) '$(MAKE)' $(CELLS)
 
 ## make deps               install the Debian packages that are missing
 deps:
-	@$(qemu)/deps
+	@$(qemu)/host/deps
 
 ## make tree, kernel, selftests, image  [BASE=6.1] [GRANULE=4k]   one step
 tree: $(ready)
@@ -141,17 +141,17 @@ ifneq ($(stock),)
 # The distribution's own kernel
 kbuild = $(kmake) -C $(abspath $(kernel)) CC=aarch64-linux-gnu-gcc
 
-$(kernel)/arch/arm64/boot/Image: $(qemu)/stock $(qemu)/debian-unpack bases | deps
-	$(call stage,kernel$(suffix),$(BASE)$(suffix): kernel) $(qemu)/stock \
+$(kernel)/arch/arm64/boot/Image: $(qemu)/build/fetch-stock-kernel $(qemu)/build/debian-unpack bases | deps
+	$(call stage,kernel$(suffix),$(BASE)$(suffix): kernel) $(qemu)/build/fetch-stock-kernel \
 		$(shell root=.; . $(series)/lib.sh; base_field $(BASE) 5) $(kernel)
 else
-fragments := $(qemu)/config $(qemu)/config-$(GRANULE) \
-	$(if $(suffix),$(wildcard $(qemu)/config$(suffix)))
+fragments := $(qemu)/build/config $(qemu)/build/config-$(GRANULE) \
+	$(if $(suffix),$(wildcard $(qemu)/build/config$(suffix)))
 
-$(kernel)/.config: $(qemu)/configure $(fragments) $(patched)/.git/replayed \
+$(kernel)/.config: $(qemu)/build/configure $(fragments) $(patched)/.git/replayed \
 		$(ready)
 	$(call stage,config-$(GRANULE)$(suffix),$(BASE)$(suffix): configure) \
-		$(qemu)/configure $(abspath $(kernel)) $(fragments) \
+		$(qemu)/build/configure $(abspath $(kernel)) $(fragments) \
 		$(kvm)/config -- $(kbuild)
 
 $(kernel)/.source: $(ready) FORCE
@@ -171,9 +171,9 @@ $(modules)/.source: $(patched)/.git/replayed FORCE
 	$(call touch-if-newer,$(kvm)/test_modules)
 
 $(modules)/kvm_memattr.ko: $(kernel)/arch/arm64/boot/Image $(modules)/.source \
-		$(qemu)/module
+		$(qemu)/build/module
 	$(call stage,module-$(GRANULE)$(suffix),$(BASE)$(suffix): test module) \
-		$(qemu)/module $(kvm)/test_modules $(modules) $(kbuild)
+		$(qemu)/build/module $(kvm)/test_modules $(modules) $(kbuild)
 
 $(headers)/include: $(patched)/.git/source
 	$(call stage,headers,$(BASE): kernel headers) $(kmake) \
@@ -183,27 +183,27 @@ $(headers)/include: $(patched)/.git/source
 $(selftests)/.source: $(patched)/.git/replayed FORCE
 	$(call touch-if-newer,$(kvm) $(patched)/tools/testing/selftests -maxdepth 3)
 
-$(selftests)/kselftest-kvm.tar.gz: $(qemu)/selftests $(headers)/include \
+$(selftests)/kselftest-kvm.tar.gz: $(qemu)/build/selftests $(headers)/include \
 		$(selftests)/.source series-$(BASE)
-	$(call stage,selftests,$(BASE): selftests) $(qemu)/selftests $(patched) \
+	$(call stage,selftests,$(BASE): selftests) $(qemu)/build/selftests $(patched) \
 		$(selftests) $(headers) '$(tests)' $(kmake)
 
-$(own)/kselftest-kvm.tar.gz: $(qemu)/own-selftests $(qemu)/selftests \
-		$(qemu)/own/$(BASE) $(headers)/include $(pristine)/.git/source
+$(own)/kselftest-kvm.tar.gz: $(qemu)/build/base-selftests $(qemu)/build/selftests \
+		$(qemu)/build/base-selftests-$(BASE) $(headers)/include $(pristine)/.git/source
 	$(call stage,own-selftests,$(BASE): its own selftests) \
-		$(qemu)/own-selftests $(qemu)/own/$(BASE) $(pristine) $(own) \
+		$(qemu)/build/base-selftests $(qemu)/build/base-selftests-$(BASE) $(pristine) $(own) \
 		$(headers) $(kmake)
 
-$(busybox): $(qemu)/debian-unpack | deps
-	@exec $(qemu)/stage $(O)/logs/busybox.log "busybox for arm64" \
-		$(qemu)/debian-unpack arm64 $@ busybox-static
+$(busybox): $(qemu)/build/debian-unpack | deps
+	@exec $(qemu)/host/stage $(O)/logs/busybox.log "busybox for arm64" \
+		$(qemu)/build/debian-unpack arm64 $@ busybox-static
 
 modules-of-image := $(if $(filter series,$(SUITE)),$(modules)/kvm_memattr.ko)
 
-$(image): $(qemu)/image $(wildcard $(qemu)/guest/*) $(busybox) \
+$(image): $(qemu)/build/image $(wildcard $(qemu)/boot/guest/*) $(busybox) \
 		$(suite)/kselftest-kvm.tar.gz $(modules-of-image)
 	$(call stage,$(basename $(@F)),$(BASE)$(suffix): initramfs) \
-		$(qemu)/image $@ $(busybox) $(suite)/install \
+		$(qemu)/build/image $@ $(busybox) $(suite)/install \
 		$(if $(stock),$(kernel)/boot-modules) $(modules-of-image)
 
 # One cell, its output in $(results)
@@ -211,7 +211,7 @@ verdict: $(kernel)/arch/arm64/boot/Image $(image)
 	@$(MAKE) judge
 
 # The same, unless there is a result of this kernel and these tests
-$(results)/rows: $(kernel)/arch/arm64/boot/Image $(image) $(qemu)/run $(qemu)/ktap.awk
+$(results)/rows: $(kernel)/arch/arm64/boot/Image $(image) $(qemu)/boot/run $(qemu)/judge/ktap.awk
 	@$(MAKE) judge
 
 rows: $(results)/rows
@@ -219,7 +219,7 @@ rows: $(results)/rows
 # The same, of what is built
 judge:
 	$(call stage,run-$(notdir $(results)),boot $(notdir $(results))) \
-		$(qemu)/run $(CELL) $(results) $(kernel) $(image) \
+		$(qemu)/boot/run $(CELL) $(results) $(kernel) $(image) \
 		$(suite)/install/kselftest-list.txt
 
 ## make run [CELL=6.1-4k-max-vhe] [TEST=pattern]   one cell, KTAP on stdout
@@ -229,7 +229,7 @@ run:
 
 ## make boot [CELL=...]    a shell in the booted kernel
 boot: $(kernel)/arch/arm64/boot/Image $(image)
-	@BOOT=shell $(qemu)/run $(CELL) $(results) $(kernel) $(image) \
+	@BOOT=shell $(qemu)/boot/run $(CELL) $(results) $(kernel) $(image) \
 		$(suite)/install/kselftest-list.txt
 
 ## make regression [CELL=...]  the base's own KVM selftests on the pristine and on the
@@ -243,7 +243,7 @@ regression:
 # The same, of what has run
 compare:
 	$(call stage,regression-$(CELL),$(BASE): what its own selftests say) \
-		$(qemu)/regression $(B) $(CELL) $(base-cell) $(SUITE) $(qemu)/own/$(BASE)
+		$(qemu)/judge/regression $(B) $(CELL) $(base-cell) $(SUITE) $(qemu)/build/base-selftests-$(BASE)
 
 ## make series [BASE=6.1] [AUTHOR='Name <address>'] [SIGNOFF=1]   the mails
 series: $(patched)/.git/replayed
@@ -255,7 +255,7 @@ refresh:
 
 ## make lint-fast          shellcheck, and the rules of the series
 lint-fast: deps
-	@$(qemu)/lint-fast
+	@$(qemu)/host/lint-fast
 
 ## make lint               all of that, and checkpatch, kernel-doc, sparse, W=1,
 ##                         get_maintainer, documentation; only new findings count

@@ -11,14 +11,14 @@ cell=6.1-4k-max-vhe
 # boot VARIABLE=VALUE...: one boot of the cell with results in $tmp/results
 boot()
 {
-	env "$@" "$qemu/run" "$cell" "$tmp/results" "$o/6.1/kernel-4k" \
+	env "$@" "$qemu/boot/run" "$cell" "$tmp/results" "$o/6.1/kernel-4k" \
 		"$o/6.1/image-4k.cpio" "$o/6.1/selftests/install/kselftest-list.txt"
 }
 
 @test "a missing package without root: the command to run is named" {
 	shim dpkg-query </dev/null
 	shim id <<<'echo 1000'
-	fails_with "as root, run: apt-get update && apt-get install" "$qemu/deps"
+	fails_with "as root, run: apt-get update && apt-get install" "$qemu/host/deps"
 	grep -q qemu-system-arm <<<"$output"
 }
 
@@ -26,14 +26,14 @@ boot()
 	shim dpkg-query </dev/null
 	shim id <<<'echo 0'
 	shim apt-get <<<'exit 100'
-	fails_with "is there a network" "$qemu/deps"
-	fails_with "is there a network" "$qemu/debian-unpack" arm64 "$tmp/bb" busybox-static
+	fails_with "is there a network" "$qemu/host/deps"
+	fails_with "is there a network" "$qemu/build/debian-unpack" arm64 "$tmp/bb" busybox-static
 	[ ! -e "$tmp/bb" ]
 }
 
 @test "not a Debian: said" {
 	ln -s /usr/bin/dirname "$tmp/bin"
-	fails_with "not a Debian" env PATH="$tmp/bin" /bin/sh "$qemu/deps"
+	fails_with "not a Debian" env PATH="$tmp/bin" /bin/sh "$qemu/host/deps"
 }
 
 @test "an unknown CELL, BASE or variable is named, with those there are" {
@@ -45,8 +45,8 @@ boot()
 	fails_with "no base 9.9" make BASE=9.9 tree
 	fails_with "unknown variable CEL" make CEL=6.1-4k-max-vhe verdict
 	fails_with "unknown SUITE mine" make SUITE=mine verdict
-	fails_with "no cells named most" "$qemu/check" "$tmp" 1 false most
-	fails_with "no CPU z80" "$qemu/check" "$tmp" 1 false 6.1-4k-z80-vhe
+	fails_with "no cells named most" "$qemu/host/check" "$tmp" 1 false most
+	fails_with "no CPU z80" "$qemu/host/check" "$tmp" 1 false 6.1-4k-z80-vhe
 }
 
 @test "an unknown TEST is named, with those there are" {
@@ -123,7 +123,7 @@ boot()
 
 @test "a stage that is interrupted leaves no process behind" {
 	shim hang <<<'sleep 30; :'
-	"$qemu/stage" "$tmp/log" hanging hang 2>"$tmp/err" &
+	"$qemu/host/stage" "$tmp/log" hanging hang 2>"$tmp/err" &
 	sleep 0.5
 	kill -TERM $!
 	wait $! || status=$?
@@ -136,14 +136,14 @@ boot()
 	echo CONFIG_NO_SUCH_OPTION=y >"$tmp/fragment"
 	shim fake-make <<<"touch $tmp/k/.config"
 	fails_with "this kernel has no CONFIG_NO_SUCH_OPTION=y" \
-		"$qemu/configure" "$tmp/k" "$tmp/fragment" -- fake-make
+		"$qemu/build/configure" "$tmp/k" "$tmp/fragment" -- fake-make
 	[ ! -e "$tmp/k/fragments" ]
 }
 
 # rows: what ktap.awk makes of standard input, options passed on
 rows()
 {
-	awk "$@" -f "$qemu/ktap.awk" | tr '\t' ' '
+	awk "$@" -f "$qemu/judge/ktap.awk" | tr '\t' ' '
 }
 
 @test "KTAP: rows are counted, a skip has its reason" {
@@ -199,15 +199,15 @@ rows()
 
 @test "the table of the demo: a wrong or missing row is an error" {
 	mkdir "$tmp/cell"
-	fails_with "a row is wrong or missing" "$qemu/table" "$tmp/cell"
+	fails_with "a row is wrong or missing" "$qemu/judge/table" "$tmp/cell"
 	for s1 in 00 04 08 0c 44 bb ff; do
 		for vma in sysfs vfio-pci; do
 			echo "# # memattr: vma=$vma s1=0x$s1 s2=0x5 fwb=1 result=0x$s1 rule=0x$s1 calibrated=0x$s1 verdict=pass oracle=at"
 		done
 	done >"$tmp/cell/ktap"
-	"$qemu/table" "$tmp/cell"
+	"$qemu/judge/table" "$tmp/cell"
 	sed -i '/vfio-pci s1=0x44/s/=pass/=fail/' "$tmp/cell/ktap"
-	fails_with "a row is wrong or missing" "$qemu/table" "$tmp/cell"
+	fails_with "a row is wrong or missing" "$qemu/judge/table" "$tmp/cell"
 	grep -q "WRONG" <<<"$output"
 }
 
@@ -226,9 +226,9 @@ pairs()
 }
 
 @test "the core cells cover each pair of values that there is" {
-	"$qemu/cells" core | grep -v -e -stock- -e -base- | factors >"$tmp/core"
+	"$qemu/boot/cells" core | grep -v -e -stock- -e -base- | factors >"$tmp/core"
 	[ "$(wc -l <"$tmp/core")" -ge 12 ]
-	"$qemu/cells" all | grep -v -e -stock- -e -base- | factors >"$tmp/all"
+	"$qemu/boot/cells" all | grep -v -e -stock- -e -base- | factors >"$tmp/all"
 	[ "$(wc -l <"$tmp/all")" -eq 88 ]
 	run comm -13 <(pairs <"$tmp/core") <(pairs <"$tmp/all")
 	echo "not covered: $output"
@@ -244,7 +244,7 @@ results()
 		"skip	b	a row	no <such> thing" "sum	4	0	1" \
 		>"$tmp/6.1/results/$cell/rows"
 	for check in lint-fast harness; do
-		"$qemu/rows" "$tmp/results/$check" true
+		"$qemu/judge/rows" "$tmp/results/$check" true
 	done
 }
 
@@ -253,7 +253,7 @@ results()
 	mkdir "$tmp/6.1/results/6.1-16k-max-vhe"
 	echo "skip: cannot" >"$tmp/6.1/results/6.1-16k-max-vhe/verdict"
 	echo "skip	(the cell)	(all)	cannot" >"$tmp/6.1/results/6.1-16k-max-vhe/rows"
-	run "$qemu/summary" "$tmp" 61 "$cell" 6.1-16k-max-vhe
+	run "$qemu/judge/summary" "$tmp" 61 "$cell" 6.1-16k-max-vhe
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[ "${lines[-1]}" = "6 passed, 0 failed, 2 skipped" ]
@@ -272,7 +272,7 @@ results()
 	results "fail	c	this one" "test	c	0	1	0"
 	echo "fail: 1 rows failed, 4 passed, 1 skipped" >"$tmp/6.1/results/$cell/verdict"
 	mkdir "$tmp/6.1/results/regression-$cell"
-	run "$qemu/summary" "$tmp" 61 "$cell" 6.1-16k-max-vhe
+	run "$qemu/judge/summary" "$tmp" 61 "$cell" 6.1-16k-max-vhe
 	echo "$output"
 	[ "$status" -ne 0 ]
 	[ "${lines[-1]}" = "6 passed, 3 failed, 1 skipped" ]
@@ -284,14 +284,14 @@ results()
 
 @test "a check that is no cell: its TAP, or its exit status" {
 	shim some-tap <<<'printf "1..3\nok 1 one\nnot ok 2 two\nok 3 three # skip no\n"; exit 1'
-	fails_with "some failed" "$qemu/rows" "$tmp/some" some-tap
+	fails_with "some failed" "$qemu/judge/rows" "$tmp/some" some-tap
 	grep -qx "fail	some	two" "$tmp/some/rows"
 	grep -qx "skip	some	three	no" "$tmp/some/rows"
 	[ "$(tail -n 1 "$tmp/some/rows")" = "sum	1	1	1" ]
 	shim short-tap <<<'printf "1..2\nok 1 one\n"'
-	"$qemu/rows" "$tmp/some" short-tap
+	"$qemu/judge/rows" "$tmp/some" short-tap
 	[ "$(tail -n 1 "$tmp/some/rows")" = "sum	1	1	0" ]
-	fails_with "some failed" "$qemu/rows" "$tmp/some" false
+	fails_with "some failed" "$qemu/judge/rows" "$tmp/some" false
 	[ "$(tail -n 1 "$tmp/some/rows")" = "sum	0	1	0" ]
 }
 
@@ -309,7 +309,7 @@ own()
 	printf '%s\n' "# c broken: not this" "c broken: does not build" >"$tmp/list"
 	own 6.1-base-4k-max-vhe "test	a	1	0	0" "fail	b	(the program)" "test	b	0	1	0"
 	own "$cell" "test	a	1	0	0" "fail	b	(the program)" "test	b	0	1	0"
-	run "$qemu/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
+	run "$qemu/judge/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[ "$output" = "the same: 1 pass, 1 fail, 0 are skipped on both" ]
@@ -317,18 +317,18 @@ own()
 
 	own "$cell" "fail	a	(the program)" "test	a	0	1	0" "test	b	1	0	0"
 	RERUNS=0 fails_with "differs from the pristine one: a b" \
-		"$qemu/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
+		"$qemu/judge/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
 	own "$cell" "test	b	1	0	0"
 	RERUNS=0 fails_with "differs from the pristine one: a b" \
-		"$qemu/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
+		"$qemu/judge/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
 	rm "$tmp/results/$cell-own/verdict"
 	fails_with "$cell-own: has not run" \
-		"$qemu/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
+		"$qemu/judge/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
 }
 
 @test "a check that is interrupted leaves no process behind" {
 	shim hanging-make <<<"echo \$\$ >$tmp/pid; exec sleep 30"
-	"$qemu/check" "$tmp" 1 hanging-make "$cell" >"$tmp/out" 2>&1 &
+	"$qemu/host/check" "$tmp" 1 hanging-make "$cell" >"$tmp/out" 2>&1 &
 	sleep 1
 	kill -TERM $!
 	wait $! || status=$?

@@ -43,7 +43,7 @@ all: announced lint-fast $(addsuffix -own,$(own)) $(CHECK) harness
 last: $(addprefix regression-,$(regressions))
 
 lint-fast harness:
-	+@exec $(qemu)/stage $(O)/logs/$@.log $@ $(qemu)/rows $(O)/results/$@ $(make) $@
+	+@exec $(qemu)/host/stage $(O)/logs/$@.log $@ $(qemu)/judge/rows $(O)/results/$@ $(make) $@
 
 busybox:
 	+@$(make) busybox
