@@ -19,6 +19,7 @@ import results
 
 MARKS = {"ok": "passed", "~": "passed, some rows skipped", "-": "all skipped",
          "x": "rows failed as they have to", "f": "flaky", "XX": "failed", "?": "no result"}
+SHOWN = 50
 
 
 class Check:
@@ -67,7 +68,7 @@ class Check:
         return sum(results.count(r["tests"], status) for r in self.results)
 
     def reasons(self):
-        """The reasons of skips, with how many rows each has, and those of flaky rows"""
+        """The reasons of skips, and how many rows each has"""
         kinds = {}
         for _, test, r in self.rows("skip"):
             why = re.sub(r"\b0x[0-9a-f]{8}\b|[0-9a-f]{4}(:[0-9a-f]{2}){2}\.\d", "...", r["why"])
@@ -111,6 +112,16 @@ class Check:
         return [f"{what}: {', '.join(names)}" for what, names in lines.items()]
 
 
+    def sections(self):
+        """All there is to say beside the table: titles, and lines"""
+        flaky = [f"{result['name']}: {r['name']}: {r['why']}"
+                 for result, _, r in self.rows("flaky")]
+        skips = [f"{n:5}  {why}" for why, n in self.reasons()]
+        all_of_them = (("Tested", self.tested()), ("Controls", self.controls()),
+                       ("Skipped, by reason", skips), ("Flaky", flaky), ("Failed", self.failed))
+        return [(title, lines) for title, lines in all_of_them if lines]
+
+
 def mark(test):
     has = {r["status"] for r in test["rows"]} if test else ()
     for status, sign in (("fail", "XX"), ("xfail", "x"), ("flaky", "f")):
@@ -141,15 +152,12 @@ def text(check):
     yield ""
     yield "  " + "   ".join(f"{sign} {what}" for sign, what in MARKS.items())
     yield "  ! the cell itself failed"
-    for title, lines in (("tested:", check.tested()), ("controls:", check.controls()),
-                         ("skipped, by reason:", [f"{n:5}  {why}" for why, n in check.reasons()]),
-                         ("flaky:", [f"{result['name']}: {r['name']}: {r['why']}"
-                                     for result, _, r in check.rows("flaky")]),
-                         ("failed:", check.failed)):
-        if lines:
-            yield ""
-            yield title
-            yield from ("  " + line for line in lines)
+    for title, lines in check.sections():
+        yield ""
+        yield title + ":"
+        yield from ("  " + line for line in lines[:SHOWN])
+        if lines[SHOWN:]:
+            yield f"  ... and {len(lines) - SHOWN} more, on the page"
     yield ""
     yield f"the same as a page, with consoles and KTAP: {check.o}/results/index.html"
     for status, what in (("xfail", "rows failed as they have to on kernels without the feature"),
@@ -190,17 +198,10 @@ def page(check):
                          "result.json")
             for path in [os.path.join(result["dir"], name)] if os.path.exists(path))
 
-    def section(heading, lines):
-        if lines:
-            yield f"<h2>{heading}</h2><ul>"
-            yield from (f"<li>{esc(line)}" for line in lines)
-            yield "</ul>"
-
     yield '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
     yield f"<title>{title}: {closing(check)}</title><style>{STYLE}</style></head><body>"
     date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     yield f"<h1>{title}</h1><p>{closing(check)}; {date}</p>"
-    yield from section("Failed", check.failed)
     yield "<h2>Cells</h2><table><tr><th>cell<th>left by it"
     yield from (f"<th>{esc(c)}" for c in check.columns)
     for result in check.cells:
@@ -213,11 +214,10 @@ def page(check):
     for result in check.steps:
         yield f"<tr><td>{esc(result['name'])}<td>{links(result)}{entry(result['tests'][0])}"
     yield "</table>"
-    yield from section("Tested", check.tested())
-    yield from section("Controls", check.controls())
-    yield from section("Flaky", [f"{result['name']}: {r['name']}: {r['why']}"
-                                 for result, _, r in check.rows("flaky")])
-    yield from section("Skipped, by reason", [f"{n}: {why}" for why, n in check.reasons()])
+    for heading, lines in check.sections():
+        yield f"<h2>{heading}</h2><ul>"
+        yield from (f"<li>{esc(line)}" for line in lines)
+        yield "</ul>"
     yield "</body></html>"
 
 
