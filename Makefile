@@ -3,274 +3,438 @@
 # Every verb of this repository; "make help" lists them.
 #
 # deps -> tree -> kernel -> selftests -> image -> boot -> verdict: a verb runs the
-# steps it needs, and only what has changed.
+# steps it needs, and only what has changed. tools/testing/qemu/README has the picture.
 
+# With -n and -q nothing may change, so nothing is locked or installed.
+flags := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
+dry := $(findstring n,$(flags))$(findstring q,$(flags))
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDEXPANSION:
 SHELL := /bin/sh
 
 O ?= build
-BASE ?= 6.1
-SUITE ?= series
 GRANULE ?= 4k
-CELL ?= $(BASE)-$(GRANULE)-max-vhe
+SUITE ?= series
 JOBS ?= $(shell nproc)
+# Those of "make check": names, or core, or all
+CELLS ?= core
 
 qemu := tools/testing/qemu
 series := tools/series
 
-knobs := AUTHOR BASE CCACHE_DIR CELL CELLS GRANULE JOBS KSRC LIMIT O QEMU \
-	ROWS_ONLY SIGNOFF SUITE TEST V
+knobs := AUTHOR BASE CCACHE_DIR CELL CELLS FORCE GRANULE JOBS KSRC LIMIT O QEMU \
+	SIGNOFF SUITE TEST V
 $(foreach v,$(MAKEOVERRIDES),$(if $(filter $(knobs),$(firstword $(subst =, ,$(v)))),,\
 	$(if $(findstring =,$(v)),$(error error: unknown variable \
 	$(firstword $(subst =, ,$(v))), there are: $(knobs)))))
-
-# The cell's name decides on base, granule, and flavour of the kernel
-cell := $(shell $(qemu)/boot/cell '$(CELL)' 2>&1)
-ifneq ($(.SHELLSTATUS),0)
-$(error $(cell))
+ifneq ($(word 2,$(O))$(word 2,$(CURDIR))$(findstring :,$(O)$(CURDIR)),)
+$(error error: neither O=$(O) nor the path $(CURDIR) may have a space or a colon in it: \
+	the kernel does not build there)
 endif
-cell-word = $(patsubst $(1)=%,%,$(filter $(1)=%,$(cell)))
-override BASE := $(call cell-word,BASE)
-override GRANULE := $(call cell-word,GRANULE)
-suffix := $(call cell-word,SUFFIX)
-
-B := $(O)/$(BASE)
-tree := $(B)/tree$(filter -base,$(suffix))
-stock := $(filter -stock,$(suffix))
-kernel := $(B)/kernel-$(GRANULE)$(suffix)
-modules := $(B)/modules-$(GRANULE)$(suffix)
-busybox := $(O)/busybox-arm64
-headers := $(B)/headers
-
-# Which selftests: those of the series, with the test module, or the KVM selftests
-# that the base has of its own, without or with those that take minutes
-selftests := $(B)/selftests
-own := $(B)/selftests-own
-ifeq ($(SUITE),series)
-suite := $(selftests)
-image := $(B)/image-$(GRANULE)$(suffix).cpio
-results := $(B)/results/$(CELL)
-else ifneq ($(filter own own-all,$(SUITE)),)
-suite := $(own)
-image := $(B)/image-own.cpio
-results := $(B)/results/$(CELL)-$(SUITE)
-ifeq ($(LIMIT),)
-LIMIT := 600
-endif
-else
+ifeq ($(filter series own own-all,$(SUITE)),)
 $(error error: unknown SUITE $(SUITE), there are: series own own-all)
 endif
 
-# The selftests are the patched tree's, also for the pristine kernel
-patched := $(B)/tree
-pristine := $(B)/tree-base
-# The file that says that the kernel's tree is what it has to be
-ready := $(tree)/.git/$(if $(filter $(patched),$(tree)),replayed,source)
-kvm := $(patched)/tools/testing/selftests/kvm
-claimed := $(shell root=.; . $(series)/lib.sh; series_entries $(BASE))
-tests := $(patsubst tools/testing/selftests/kvm/%.c,%,\
-	$(filter tools/testing/selftests/kvm/aarch64/%.c,$(claimed)))
+export LC_ALL := C.UTF-8
+# ask,COMMAND: its output; what it has to complain of ends make
+ask = $(call answer,$(shell $(1) 2>&1))
+answer = $(if $(filter 0,$(.SHELLSTATUS)),$(1),$(error $(1)))
+lib := root=.; . $(series)/lib.sh;
 
-demo-cells := 6.1-4k-max-vhe 6.1-4k-neoverse-n1-vhe
-# Those of "make check": names, or core, or all
-CELLS ?= core
+# A kernel tree of the user's own decides on the base.
+ifneq ($(KSRC),)
+ksrc-base := $(call ask,$(lib) kernel_base '$(KSRC)')
+BASE ?= $(ksrc-base)
+endif
+BASE ?= 6.1
+CELL ?= $(BASE)-$(GRANULE)-max-vhe
+demo-cells := $(or $(ksrc-base),6.1)-4k-max-vhe $(or $(ksrc-base),6.1)-4k-neoverse-n1-vhe
 
-export V KSRC QEMU LIMIT SUITE TEST BOOT AUTHOR SIGNOFF JOBS ROWS_ONLY
-export CCACHE_DIR ?= $(abspath $(O))/ccache
+# The cells that this is about, by what they are for. boot/cell knows what their names
+# mean; its facts are words: CELL/BASE=6.1, KERNEL/GRANULE=4k ...
+check := $(if $(filter check results,$(MAKECMDGOALS)),$(call ask,$(qemu)/boot/cells \
+	$(if $(ksrc-base),--base $(ksrc-base)) $(CELLS)))
+named := $(patsubst $(O)/cell/%/pass,%,$(filter $(O)/cell/%/pass,$(MAKECMDGOALS)))
+facts := $(call ask,$(qemu)/boot/cell --facts $(CELL) $(demo-cells) $(check) $(named))
+of = $(patsubst $(1)/$(2)=%,%,$(filter $(1)/$(2)=%,$(facts)))
+override BASE := $(firstword $(call of,$(CELL),BASE))
+ifneq ($(filter-out $(or $(ksrc-base),$(BASE)),$(BASE)),)
+$(error error: KSRC=$(KSRC) is $(ksrc-base).y, CELL=$(CELL) is of $(BASE): name no other base)
+endif
+
+# What of the series' files there is for which base: 6.1/PATH
+bases := $(call ask,$(lib) base_names)
+claimed := $(foreach base,$(bases),$(addprefix $(base)/,$(call ask,$(lib) series_entries $(base))))
+claimed-by = $(patsubst $(1)/%,%,$(filter $(1)/%,$(claimed)))
+tests-of = $(patsubst %.c,%,$(filter aarch64/%.c arm64/%.c,$(patsubst \
+	tools/testing/selftests/kvm/%,%,$(call claimed-by,$(1)))))
+changes-kernel = $(call ask,$(lib) series_kernel_patches $(1))
+
+# The base's own selftests, on the pristine and on the patched kernel
+compared := $(if $(filter regression,$(MAKECMDGOALS)),$(CELL),$(if $(filter all,$(CELLS)), \
+	$(foreach base,$(sort $(foreach c,$(check),$(call of,$(c),BASE))), \
+		$(if $(call changes-kernel,$(base)),$(base)-4k-max-vhe))))
+pristine-of = $(call of,$(1),PRISTINE)
+facts := $(sort $(facts) $(if $(compared),$(call ask,$(qemu)/boot/cell --facts $(foreach \
+	c,$(compared),$(c) $(call pristine-of,$(c))))))
+
+cells := $(sort $(CELL) $(demo-cells) $(check) $(named) $(compared) \
+	$(foreach c,$(compared),$(call pristine-of,$(c))))
+kernels := $(sort 6.1-4k $(foreach c,$(cells),$(call of,$(c),KERNEL)))
+facts := $(sort $(facts) $(call ask,$(qemu)/boot/cell --facts 6.1-4k-max-vhe))
+stocks := $(foreach k,$(kernels),$(if $(filter stock,$(call of,$(k),FLAVOUR)),$(k)))
+built := $(filter-out $(stocks),$(kernels))
+
+tree-of = $(O)/$(call of,$(1),BASE)/tree$(filter -base,-$(call of,$(1),FLAVOUR))
+# The file that says that a tree is what it has to be
+ready = $(1)/.git/$(if $(filter %-base,$(1)),source,replayed)
+patched-of = $(O)/$(call of,$(1),BASE)/tree
+kvm := tools/testing/selftests/kvm
+
+export V KSRC LIMIT AUTHOR SIGNOFF JOBS
+unexport BOOT SUITE TEST QEMU APPEND LANGUAGE
+export DEBIAN := $(abspath $(O))/debian
 # What a file includes, ccache learns from the compiler: a second run of the
-# preprocessor made a build 40 % longer.
+# preprocessor made a build 40 % longer. Objects are good for any directory.
 export CCACHE_DEPEND := 1
+export CCACHE_BASEDIR := $(abspath $(O))
 
 # The + hands a step the job server; make -n is to show the steps all the same. What
 # make interrupts is the shell, hence exec.
-stage = $(if $(findstring n,$(firstword -$(MAKEFLAGS))),,+)@exec $(qemu)/host/stage \
-	$(B)/logs/$(1).log "$(2)"
+stage = $(if $(dry),,+)@exec $(qemu)/host/stage $(O)/logs/$(1).log "$(2)"
 # touch-if-newer,WHERE: touch the target if find sees anything newer WHERE. The
 # trees are there to be edited.
 touch-if-newer = @mkdir -p $(@D); \
 	[ -e $@ ] && [ -z "$$(find $(1) ! -type d -newer $@ -print -quit)" ] || touch $@
+# remember,WORDS: write the target, if it does not say that already
+remember = @mkdir -p $(@D); \
+	printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
 kmake := $(abspath $(qemu)/build/kmake)
-kbuild = $(kmake) -C $(abspath $(tree)) O=$(abspath $(kernel)) \
-	CC='ccache aarch64-linux-gnu-gcc'
+kbuild = $(kmake) -C $(abspath $(call tree-of,$*)) O=$(abspath $(O)/kernel/$*)
 
-.PHONY: help demo check deps tree kernel selftests image busybox verdict rows judge run \
-	boot regression compare series refresh lint lint-fast harness clean FORCE
+.PHONY: help demo check results deps tree kernel selftests image busybox run boot \
+	regression series refresh lint lint-fast harness clean FORCE
 
 help:
 	@sed -n 's/^## //p' Makefile
 
+# What a verb takes of this machine
+uses-tree := source
+uses-series := source
+uses-refresh := source
+uses-kernel := source build
+uses-selftests := source build
+uses-image := source build
+uses-busybox := source
+uses-check := source build boot test
+uses-harness := source build boot test
+uses-lint-fast := test
+uses-lint := source build test lint
+uses-clean :=
+
+goals := $(filter-out help deps,$(MAKECMDGOALS))
+uses := $(sort $(foreach g,$(goals),$(if $(filter-out undefined,$(origin uses-$(g))),\
+	$(uses-$(g)),source build boot)))
+
+## make deps               install the packages that are missing for all of the below
+deps:
+	@QEMU='$(QEMU)' $(qemu)/host/deps source build boot test lint
+
+ifeq ($(dry)$(filter $(abspath $(O)),$(HARNESS_LOCKED)),)
+
+# One make at a time works in $(O); that is this Makefile again.
+.PHONY: $(goals) locked
+$(goals): locked ;@:
+locked:
+	@QEMU='$(QEMU)' $(qemu)/host/deps $(uses)
+	+@exec $(qemu)/host/locked '$(O)' $(MAKE) $(goals)
+
+else
+
 ## make demo               build the patched 6.1 from nothing, boot it, show what
 ##                         a guest gets from an ordinary VMA and from vfio-pci
-demo:
-	@$(MAKE) image CELL=$(firstword $(demo-cells))
-	@for cell in $(demo-cells); do \
-		$(MAKE) judge CELL=$$cell TEST=vfio_bar_memattr || exit; \
+demo: TEST := vfio_bar_memattr
+demo: $(demo-cells:%=run-%)
+	@$(qemu)/judge/demo.py $(demo-cells:%=$(O)/run/%)
+
+## make check [CELLS=core] [FORCE=1]   all tests, in the cells named, or core, or all;
+##                         ends with a table and "N passed, N failed, N skipped". What
+##                         has passed is not run again, unless forced
+steps := lint-fast harness $(compared:%-4k-max-vhe=base-selftests-%)
+ran := $(check:%=$(O)/cell/%) $(steps:%=$(O)/results/%)
+jobs := $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell expr $(JOBS) + 1))
+
+# What was not reached this time has no result, whatever there was.
+check:
+	@mkdir -p $(O)/results; rm -rf $(O)/results/.reached $(O)/results/.made; \
+		: >$(O)/results/.started
+	+@$(MAKE) -k $(jobs) results || $(if $(dry),:,echo $$? >$(O)/results/.made)
+	@for dir in $(ran); do \
+		[ -e $(O)/results/.reached/$${dir##*/} ] || \
+		[ $$dir/result.json -nt $(O)/results/.started ] || rm -f $$dir/result.json; \
 	done
-	@$(qemu)/judge/table $(foreach c,$(demo-cells),$(O)/6.1/results/$(c))
+	@MADE=$$(cat $(O)/results/.made 2>/dev/null || echo 0) \
+		$(qemu)/judge/report.py $(O) $(check) $(steps)
 
-## make check [CELLS=core] all tests, in the cells named, or core, or all; ends with
-##                         a table and "N passed, N failed, N skipped"
-check: deps
-	@$(qemu)/host/check $(O) $(JOBS) '$(MAKE)' $(CELLS)
+# One job more than asked for, as some of them wait
+results: $(check:%=kernel-%) $(check:%=reached-%) $(steps:%=reached-%)
 
-## make deps               install the Debian packages that are missing
-deps:
-	@$(qemu)/host/deps
+reached = @mkdir -p $(O)/results/.reached; : >$(O)/results/.reached/$*
+$(check:%=reached-%): reached-%: $(O)/cell/%/pass
+	$(reached)
+$(steps:%=reached-%): reached-%: $(O)/results/%/pass
+	$(reached)
+# The longest first
+$(check:%=kernel-%): kernel-%: $$(O)/kernel/$$(call of,$$*,KERNEL)/.built
 
 ## make tree, kernel, selftests, image  [BASE=6.1] [GRANULE=4k]   one step
-tree: $(ready)
-kernel: $(kernel)/arch/arm64/boot/Image
-selftests: $(suite)/kselftest-kvm.tar.gz
+tree: $(call ready,$(call tree-of,$(CELL)))
+kernel: $(O)/kernel/$(call of,$(CELL),KERNEL)/.built
+selftests: $(O)/$(BASE)/selftests/kselftest-kvm.tar.gz
 	@echo "$<"
-image: $(image)
-busybox: $(busybox)
+image: $(O)/kernel/$(call of,$(CELL),KERNEL)/initramfs.cpio
+busybox: $(O)/busybox-arm64
 
-# The tools of the next two rules leave alone what is up to date.
-$(O)/%/.git/source: FORCE | deps
-	$(call stage,unpack-$(notdir $*),$(subst /tree,,$*): unpack) \
-		$(series)/unpack $(BASE) $(O)/$*
+# Sources and trees
 
-$(patched)/.git/replayed: $(patched)/.git/source series-$(BASE) $(claimed) \
-		$(wildcard $(series)/*)
-	$(call stage,tree,$(BASE): apply the series) \
-		$(series)/replay $(BASE) $(patched)
+$(bases:%=$(O)/source/%.id): $(O)/source/%.id: FORCE
+	$(call remember,$(call ask,$(lib) base_line $*)$(if $(filter $*,$(ksrc-base)), $(KSRC)))
 
-ifneq ($(stock),)
-# The distribution's own kernel
-kbuild = $(kmake) -C $(abspath $(kernel)) CC=aarch64-linux-gnu-gcc
+$(bases:%=$(O)/source/%.tar.xz.package): $(O)/source/%.tar.xz.package: $(O)/source/%.id
+	$(call stage,source-$*,$*: source) $(series)/source $* $(@:.package=)
 
-$(kernel)/arch/arm64/boot/Image: $(qemu)/build/fetch-stock-kernel $(qemu)/build/debian-unpack bases | deps
-	$(call stage,kernel$(suffix),$(BASE)$(suffix): kernel) $(qemu)/build/fetch-stock-kernel \
-		$(shell root=.; . $(series)/lib.sh; base_field $(BASE) 5) $(kernel)
-else
-fragments := $(qemu)/build/config $(qemu)/build/config-$(GRANULE) \
-	$(if $(suffix),$(wildcard $(qemu)/build/config$(suffix)))
+unpack = $(call stage,unpack-$*$(1),$*: unpack$(1)) $(series)/unpack $* $(@D:%/.git=%) \
+	$(O)/source/$*.tar.xz
+sources = $(series)/tracked $(O)/source/$(1).id $(if $(filter $(1),$(ksrc-base)),FORCE,$(O)/source/$(1).tar.xz.package)
+$(bases:%=$(O)/%/tree/.git/source): $(O)/%/tree/.git/source: $$(call sources,$$*)
+	$(call unpack)
+$(bases:%=$(O)/%/tree-base/.git/source): $(O)/%/tree-base/.git/source: $$(call sources,$$*)
+	$(call unpack,-base)
 
-$(kernel)/.config: $(qemu)/build/configure $(fragments) $(patched)/.git/replayed \
-		$(ready)
-	$(call stage,config-$(GRANULE)$(suffix),$(BASE)$(suffix): configure) \
-		$(qemu)/build/configure $(abspath $(kernel)) $(fragments) \
-		$(kvm)/config -- $(kbuild)
+$(bases:%=$(O)/%/tree/.git/replayed): $(O)/%/tree/.git/replayed: $(O)/%/tree/.git/source \
+		series-% $$(call claimed-by,$$*) $(series)/replay $(series)/commits
+	$(call stage,tree-$*,$*: apply the series) $(series)/replay $* $(O)/$*/tree
 
-$(kernel)/.source: $(ready) FORCE
-	$(call touch-if-newer,$(tree) -path $(tree)/.git -prune -o \
-		-path $(tree)/Documentation -prune -o \
-		-path $(tree)/tools/testing -prune -o)
+# Kernels
 
-$(kernel)/.built: $(kernel)/.config $(kernel)/.source
-	$(call stage,kernel-$(GRANULE)$(suffix),$(BASE)$(suffix): kernel $(GRANULE)) \
-		$(kbuild) Image modules
+fragments = $(qemu)/build/config $(qemu)/build/config-$(call of,$(1),GRANULE) \
+	$(if $(call of,$(1),FLAVOUR),$(wildcard $(qemu)/build/config-$(call of,$(1),FLAVOUR)))
+
+$(built:%=$(O)/kernel/%/.config): $(O)/kernel/%/.config: $(qemu)/build/configure \
+		$$(call fragments,$$*) $$(call ready,$$(call patched-of,$$*)) \
+		$$(call ready,$$(call tree-of,$$*))
+	$(call stage,config-$*,$*: configure) $(qemu)/build/configure $(abspath $(@D)) \
+		$(call fragments,$*) $(call patched-of,$*)/$(kvm)/config -- $(kbuild)
+
+$(built:%=$(O)/kernel/%/.source): $(O)/kernel/%/.source: $$(call ready,$$(call tree-of,$$*)) FORCE
+	$(call touch-if-newer,$(call tree-of,$*) -path $(call tree-of,$*)/.git -prune -o \
+		-path $(call tree-of,$*)/Documentation -prune -o \
+		-path $(call tree-of,$*)/tools/testing -prune -o)
+
+$(built:%=$(O)/kernel/%/.built): $(O)/kernel/%/.built: $(O)/kernel/%/.config $(O)/kernel/%/.source
+	$(call stage,kernel-$*,$*: kernel) $(kbuild) Image modules
 	@touch $@
 
-$(kernel)/arch/arm64/boot/Image: $(kernel)/.built ;
-endif
+# The distribution's own kernel
+stock-package = $(patsubst $(1)=%,%,$(filter $(1)=%,$(call ask,$(lib) base_line $(2))))
+$(stocks:%=$(O)/kernel/%/.built): $(O)/kernel/%/.built: $(qemu)/build/fetch-stock-kernel \
+		$(qemu)/build/debian-unpack
+	$(call stage,kernel-$*,$*: Debian's kernel) $(qemu)/build/fetch-stock-kernel \
+		$(word 2,$(call ask,$(lib) base_line $(call of,$*,BASE))) \
+		$(call stock-package,$(call of,$*,GRANULE),$(call of,$*,BASE)) $(@D)
+	@touch $@
 
-$(modules)/.source: $(patched)/.git/replayed FORCE
-	$(call touch-if-newer,$(kvm)/test_modules)
+# The test module: what it is made of are headers, not the kernel.
+$(kernels:%=$(O)/kernel/%/.headers): $(O)/kernel/%/.headers: $$(call ready,$$(call patched-of,$$*)) FORCE
+	$(call touch-if-newer,$(call patched-of,$*)/$(kvm)/test_modules $(if \
+		$(filter $(built),$*),$(call tree-of,$*)/include $(call tree-of,$*)/arch/arm64 -name '*.h'))
 
-$(modules)/kvm_memattr.ko: $(kernel)/arch/arm64/boot/Image $(modules)/.source \
-		$(qemu)/build/module
-	$(call stage,module-$(GRANULE)$(suffix),$(BASE)$(suffix): test module) \
-		$(qemu)/build/module $(kvm)/test_modules $(modules) $(kbuild)
+modules-of = $(O)/kernel/$(1)/test_modules/kvm_memattr.ko
+$(kernels:%=$(O)/kernel/%/test_modules/kvm_memattr.ko): $(O)/kernel/%/test_modules/kvm_memattr.ko: \
+		$(O)/kernel/%/.headers $(qemu)/build/module $$(if $$(filter $(built),$$*),\
+		$(O)/kernel/%/.config) | $(O)/kernel/%/.built
+	$(call stage,module-$*,$*: test module) $(qemu)/build/module \
+		$(call patched-of,$*)/$(kvm)/test_modules $(@D) \
+		$(if $(filter $(built),$*),$(kbuild),$(kmake) -C $(abspath $(O)/kernel/$*))
 
-$(headers)/include: $(patched)/.git/source
-	$(call stage,headers,$(BASE): kernel headers) $(kmake) \
-		-C $(abspath $(patched)) O=$(abspath $(headers))/obj \
-		INSTALL_HDR_PATH=$(abspath $(headers)) headers_install
+# Selftests
 
-$(selftests)/.source: $(patched)/.git/replayed FORCE
-	$(call touch-if-newer,$(kvm) $(patched)/tools/testing/selftests -maxdepth 3)
+$(bases:%=$(O)/%/headers/.done): $(O)/%/headers/.done: $(O)/%/tree/.git/replayed
+	$(call stage,headers-$*,$*: kernel headers) $(kmake) -C $(abspath $(O)/$*/tree) \
+		O=$(abspath $(@D))/obj INSTALL_HDR_PATH=$(abspath $(@D)) headers_install
+	@touch $@
 
-$(selftests)/kselftest-kvm.tar.gz: $(qemu)/build/selftests $(headers)/include \
-		$(selftests)/.source series-$(BASE)
-	$(call stage,selftests,$(BASE): selftests) $(qemu)/build/selftests $(patched) \
-		$(selftests) $(headers) '$(tests)' $(kmake)
+$(bases:%=$(O)/%/selftests/.source): $(O)/%/selftests/.source: $(O)/%/tree/.git/replayed FORCE
+	$(call touch-if-newer,$(O)/$*/tree/$(kvm) $(O)/$*/tree/tools/testing/selftests -maxdepth 3)
 
-$(own)/kselftest-kvm.tar.gz: $(qemu)/build/base-selftests $(qemu)/build/selftests \
-		$(qemu)/build/base-selftests-$(BASE) $(headers)/include $(pristine)/.git/source
-	$(call stage,own-selftests,$(BASE): its own selftests) \
-		$(qemu)/build/base-selftests $(qemu)/build/base-selftests-$(BASE) $(pristine) $(own) \
-		$(headers) $(kmake)
+$(bases:%=$(O)/%/selftests/kselftest-kvm.tar.gz): $(O)/%/selftests/kselftest-kvm.tar.gz: \
+		$(qemu)/build/selftests $(O)/%/headers/.done $(O)/%/selftests/.source series-%
+	$(call stage,selftests-$*,$*: selftests) $(qemu)/build/selftests $(O)/$*/tree \
+		$(@D) $(O)/$*/headers '$(call tests-of,$*)' $(kmake)
 
-$(busybox): $(qemu)/build/debian-unpack | deps
-	@exec $(qemu)/host/stage $(O)/logs/busybox.log "busybox for arm64" \
-		$(qemu)/build/debian-unpack arm64 $@ busybox-static
+$(bases:%=$(O)/%/base-selftests/kselftest-kvm.tar.gz): $(O)/%/base-selftests/kselftest-kvm.tar.gz: \
+		$(qemu)/build/base-selftests $(qemu)/build/selftests \
+		$(qemu)/build/base-selftests-% $(O)/%/headers/.done $(O)/%/tree-base/.git/source
+	$(call stage,base-selftests-$*,$*: its own selftests) $(qemu)/build/base-selftests \
+		$(qemu)/build/base-selftests-$* $(O)/$*/tree-base $(@D) $(O)/$*/headers $(kmake)
 
-modules-of-image := $(if $(filter series,$(SUITE)),$(modules)/kvm_memattr.ko)
+# What to boot to
 
-$(image): $(qemu)/build/image $(wildcard $(qemu)/boot/guest/*) $(busybox) \
-		$(suite)/kselftest-kvm.tar.gz $(modules-of-image)
-	$(call stage,$(basename $(@F)),$(BASE)$(suffix): initramfs) \
-		$(qemu)/build/image $@ $(busybox) $(suite)/install \
-		$(if $(stock),$(kernel)/boot-modules) $(modules-of-image)
+$(O)/busybox-arm64: $(qemu)/build/debian-unpack
+	$(call stage,busybox,busybox for arm64) $(qemu)/build/debian-unpack bookworm arm64 $@ \
+		busybox-static
 
-# One cell, its output in $(results)
-verdict: $(kernel)/arch/arm64/boot/Image $(image)
-	@$(MAKE) judge
+image := $(qemu)/build/image $(wildcard $(qemu)/boot/guest/*) $(O)/busybox-arm64
+$(kernels:%=$(O)/kernel/%/initramfs.cpio): $(O)/kernel/%/initramfs.cpio: $(image) \
+		$$(O)/$$(call of,$$*,BASE)/selftests/kselftest-kvm.tar.gz $$(call modules-of,$$*)
+	$(call stage,initramfs-$*,$*: initramfs) $(qemu)/build/image $@ $(O)/busybox-arm64 \
+		$(O)/$(call of,$*,BASE)/selftests/install \
+		$(if $(filter $(stocks),$*),$(@D)/boot-modules) $(call modules-of,$*)
 
-# The same, unless there is a result of this kernel and these tests
-$(results)/rows: $(kernel)/arch/arm64/boot/Image $(image) $(qemu)/boot/run $(qemu)/judge/ktap.awk
-	@$(MAKE) judge
+$(bases:%=$(O)/%/base-selftests.cpio): $(O)/%/base-selftests.cpio: $(image) \
+		$(O)/%/base-selftests/kselftest-kvm.tar.gz
+	$(call stage,initramfs-base-selftests-$*,$*: initramfs of its own selftests) \
+		$(qemu)/build/image $@ $(O)/busybox-arm64 $(O)/$*/base-selftests/install
 
-rows: $(results)/rows
+# The emulator is this machine's, or the newer one for the cells that ask for it; QEMU wins.
+emulator = $(or $(QEMU),$(if $(call of,$(1),EMULATOR),$(O)/qemu$(call of,$(1),EMULATOR)/qemu-system-aarch64,qemu-system-aarch64))
 
-# The same, of what is built
-judge:
-	$(call stage,run-$(notdir $(results)),boot $(notdir $(results))) \
-		$(qemu)/boot/run $(CELL) $(results) $(kernel) $(image) \
-		$(suite)/install/kselftest-list.txt
+$(O)/qemu11/qemu-system-aarch64: $(qemu)/build/emulator $(qemu)/build/debian-unpack
+	$(call stage,qemu11,QEMU 11) $(qemu)/build/emulator 11 trixie-backports $(@D)
+
+$(O)/.qemu: FORCE
+	$(call remember,$(shell $(or $(QEMU),qemu-system-aarch64) --version 2>&1 | sed 1q) $(QEMU))
+
+needs-emulator = $(if $(or $(QEMU),$(if $(call of,$(1),EMULATOR),,y)),$(O)/.qemu,$(O)/qemu$(call \
+	of,$(1),EMULATOR)/qemu-system-aarch64)
+kernel-of = $(O)/kernel/$(call of,$(1),KERNEL)
+
+# Cells
+#
+# boot,CELL,DIR,INITRAMFS,LIST: boot it, and leave what came of it in DIR
+define boot
+	@mkdir -p $(2); rm -rf $(2)/*; $(series)/provenance $(call of,$(1),BASE) $(2) \
+		$(call patched-of,$(1)) $(filter-out $(call patched-of,$(1)),$(call tree-of,$(1)))
+	$(call stage,boot-$(1),boot $(1)) env QEMU='$(call emulator,$(1))' SUITE=$(SUITE) \
+		TEST='$(TEST)' APPEND='$(APPEND)' $(qemu)/boot/run $(1) $(2) \
+		$(call kernel-of,$(1)) $(3) $(4)
+endef
+boot-series = $(call boot,$(1),$(2),$(call kernel-of,$(1))/initramfs.cpio,$(call list,$(1)))
+boot-base = $(call boot,$(1),$(2),$(O)/$(call of,$(1),BASE)/base-selftests.cpio,$(call base-list,$(1)))
+list = $(O)/$(call of,$(1),BASE)/selftests/install/kselftest-list.txt
+base-list = $(O)/$(call of,$(1),BASE)/base-selftests/install/kselftest-list.txt
+
+boots := $(wildcard $(addprefix $(qemu)/,boot/run boot/cell boot/cpus))
+judges := $(filter-out %/expect %/__pycache__,$(wildcard $(qemu)/judge/* $(qemu)/judge/expect/*))
+force := $(if $(FORCE),FORCE)
+
+# The first cell of a kernel has the module's fuzzer in full, the others a tenth.
+full := $(foreach k,$(kernels),$(firstword $(foreach c,$(check),$(if $(filter $(k),$(call \
+	of,$(c),KERNEL)),$(c)))))
+
+$(cells:%=$(O)/cell/%/pass): private APPEND = $(if $(filter $(full),$*),,\
+	KSELFTEST_MEMATTR_MODULE_FUZZ_ARGS=-n10000)
+$(cells:%=$(O)/cell/%/pass): private SUITE := series
+$(cells:%=$(O)/cell/%/pass): private TEST :=
+$(cells:%=$(O)/cell/%/pass): $(O)/cell/%/pass: $$(call kernel-of,$$*)/.built \
+		$$(call kernel-of,$$*)/initramfs.cpio $$(call needs-emulator,$$*) \
+		$(boots) $(judges) $(force)
+	$(call boot-series,$*,$(@D))
+	@$(qemu)/judge/results.py cell $* $(@D) $(call list,$*)
+	@touch $@
+
+$(cells:%=run-%): run-%: $$(call kernel-of,$$*)/.built $$(call needs-emulator,$$*) \
+		$$(if $$(filter series,$(SUITE)),$$(call kernel-of,$$*)/initramfs.cpio,$$(O)/$$(call \
+		of,$$*,BASE)/base-selftests.cpio)
+	$(call $(if $(filter series,$(SUITE)),boot-series,boot-base),$*,$(O)/run/$*)
+	@$(qemu)/judge/results.py cell $* $(O)/run/$* \
+		$(call $(if $(filter series,$(SUITE)),list,base-list),$*) >&2
 
 ## make run [CELL=6.1-4k-max-vhe] [TEST=pattern]   one cell, KTAP on stdout
 run:
-	@status=0; $(MAKE) verdict || status=$$?; \
-	cat $(results)/ktap; exit $$status
+	@rm -f $(O)/run/$(CELL)/ktap
+	+@status=0; $(MAKE) run-$(CELL) || status=$$?; \
+	[ ! -f $(O)/run/$(CELL)/ktap ] || cat $(O)/run/$(CELL)/ktap; exit $$status
 
 ## make boot [CELL=...]    a shell in the booted kernel
-boot: $(kernel)/arch/arm64/boot/Image $(image)
-	@BOOT=shell $(qemu)/boot/run $(CELL) $(results) $(kernel) $(image) \
-		$(suite)/install/kselftest-list.txt
+boot: $(call kernel-of,$(CELL))/.built $(call kernel-of,$(CELL))/initramfs.cpio \
+		$(call needs-emulator,$(CELL))
+	@mkdir -p $(O)/boot/$(CELL)
+	@BOOT=shell QEMU='$(call emulator,$(CELL))' exec $(qemu)/boot/run $(CELL) \
+		$(O)/boot/$(CELL) $(call kernel-of,$(CELL)) $(call kernel-of,$(CELL))/initramfs.cpio \
+		$(call list,$(CELL))
 
-## make regression [CELL=...]  the base's own KVM selftests on the pristine and on the
+# The base's own selftests on both kernels, one after the other: some of them keep two
+# CPUs busy with waiting. A limit for each test is in the guest.
+both := $(foreach c,$(compared),$(c) $(call pristine-of,$(c)))
+$(both:%=$(O)/base-selftests/%/ran): private SUITE := own-all
+$(both:%=$(O)/base-selftests/%/ran): private TEST :=
+$(both:%=$(O)/base-selftests/%/ran): export LIMIT := $(or $(LIMIT),900)
+$(both:%=$(O)/base-selftests/%/ran): $(O)/base-selftests/%/ran: $$(call kernel-of,$$*)/.built \
+		$$(O)/$$(call of,$$*,BASE)/base-selftests.cpio $$(call needs-emulator,$$*) \
+		$(boots) $(force) $$(if $$(call of,$$*,FLAVOUR),,| $$(O)/base-selftests/$$(call pristine-of,$$*)/ran)
+	$(call boot-base,$*,$(@D))
+	@$(qemu)/judge/results.py cell $* $(@D) $(call base-list,$*)
+	@touch $@
+
+$(compared:%-4k-max-vhe=$(O)/results/base-selftests-%/pass): $(O)/results/base-selftests-%/pass: \
+		$(O)/base-selftests/%-4k-max-vhe/ran \
+		$(O)/base-selftests/%-base-4k-max-vhe/ran \
+		$(qemu)/build/base-selftests-% $(judges)
+	$(call stage,base-selftests-$*,$*: what its own selftests say) \
+		$(qemu)/judge/results.py compare base-selftests-$* $(@D) \
+		$(O)/base-selftests/$*-base-4k-max-vhe $(O)/base-selftests/$*-4k-max-vhe \
+		$(qemu)/build/base-selftests-$*
+	@touch $@
+
+## make regression [BASE=6.1]  the base's own KVM selftests on the pristine and on the
 ##                         patched kernel: any difference is an error
-base-cell = $(CELL:$(BASE)-%=$(BASE)-base-%)
-regression:
-	@$(MAKE) rows SUITE=own-all CELL=$(base-cell) ROWS_ONLY=1
-	@$(MAKE) rows SUITE=own-all CELL=$(CELL) ROWS_ONLY=1
-	@$(MAKE) compare SUITE=own-all
+regression: $(compared:%-4k-max-vhe=$(O)/results/base-selftests-%/pass)
 
-# The same, of what has run
-compare:
-	$(call stage,regression-$(CELL),$(BASE): what its own selftests say) \
-		$(qemu)/judge/regression $(B) $(CELL) $(base-cell) $(SUITE) $(qemu)/build/base-selftests-$(BASE)
+# All else that is checked prints TAP.
+define tap
+	@mkdir -p $(@D); rm -f $(@D)/result.json
+	$(call stage,$(1),$(1)) $(qemu)/host/tap $(1) $(@D) $(2)
+	@touch $@
+endef
 
-## make series [BASE=6.1] [AUTHOR='Name <address>'] [SIGNOFF=1]   the mails
-series: $(patched)/.git/replayed
-	@$(series)/mail $(BASE) $(patched) $(B)/series
+files := $(call ask,$(lib) shipped_files)
+$(O)/results/lint-fast/pass: $(wildcard $(files)) $(force)
+	$(call tap,lint-fast,$(qemu)/host/lint-fast)
 
-## make refresh [BASE=6.1] write the commits of build/BASE/tree back to here
-refresh:
-	@$(series)/refresh $(BASE) $(patched)
+$(O)/results/harness/pass: $(wildcard $(filter Makefile bases tools/series/% $(qemu)/%,$(files))) \
+		$(O)/kernel/6.1-4k/.built $(O)/kernel/6.1-4k/initramfs.cpio $(force)
+	$(call tap,harness,env O=$(abspath $(O)) bats --tap $(series)/tests $(qemu)/tests)
 
 ## make lint-fast          shellcheck, and the rules of the series
-lint-fast: deps
-	@$(qemu)/host/lint-fast
-
-## make lint               all of that, and checkpatch, kernel-doc, sparse, W=1,
-##                         get_maintainer, documentation; only new findings count
-lint: lint-fast $(kernel)/.config $(modules)/kvm_memattr.ko
-	@$(MAKE) CELL=$(BASE)-base-$(GRANULE)-max-vhe $(B)/tree-base/.git/source
-	$(call stage,lint,$(BASE): lint) $(series)/lint $(BASE) $(B) $(B)/lint $(kmake) \
-		CC='ccache aarch64-linux-gnu-gcc'
+lint-fast: $(O)/results/lint-fast/pass
 
 ## make harness            the tests of the harness itself
-harness: $(kernel)/arch/arm64/boot/Image $(image)
-	@O=$(abspath $(O)) bats --tap $(series)/tests $(qemu)/tests
+harness: $(O)/results/harness/pass
+
+## make series [BASE=6.1] [AUTHOR='Name <address>'] [SIGNOFF=1]   the mails
+series: $(O)/$(BASE)/tree/.git/replayed
+	@$(series)/mail $(BASE) $(O)/$(BASE)/tree $(O)/$(BASE)/series
+
+## make refresh [BASE=6.1] write the commits of build/BASE/tree back to here
+refresh: $(O)/$(BASE)/tree/.git/source
+	@$(series)/refresh $(BASE) $(O)/$(BASE)/tree
+
+## make lint               all of that, and checkpatch, kernel-doc, sparse, W=1,
+##                         get_maintainer, documentation, other architectures, for
+##                         every base; only new findings count
+lint: lint-fast $(bases:%=lint-%)
+
+$(bases:%=lint-%): lint-%: $(O)/%/tree/.git/replayed $(O)/%/tree-base/.git/source
+	$(call stage,lint-$*,$*: lint) $(series)/lint $* $(O)/$* $(O)/$*/lint $(kmake)
 
 ## make clean              remove all that was built
 clean:
-	rm -rf $(O)
+	@find $(O)/ -mindepth 1 -delete && rmdir $(O)
+
+endif
 
 ##
 ## BASE, CELL (BASE[-FLAVOUR]-GRANULE-CPU-MODE), TEST, O= (build directory), V=1

@@ -10,13 +10,18 @@ die()
 	exit 1
 }
 
+# base_line BASE: its line of ./bases
+base_line()
+{
+	awk -v base="$1" '$1 == base { print; found = 1 } END { exit !found }' \
+		"$root/bases" ||
+		die "unknown BASE $1; ./bases knows: $(base_names)"
+}
+
 # base_field BASE N: field N of the line of BASE in ./bases
 base_field()
 {
-	awk -v base="$1" -v n="$2" \
-		'$1 == base { print $n; found = 1 } END { exit !found }' \
-		"$root/bases" ||
-		die "unknown BASE $1; ./bases knows: $(base_names)"
+	base_line "$1" | awk -v n="$2" '{ print $n }'
 }
 
 base_names()
@@ -24,13 +29,37 @@ base_names()
 	awk '!/^#/ && NF { printf "%s%s", sep, $1; sep = " " }' "$root/bases"
 }
 
-# series_entries BASE: a line for each commit: the patch, then the whole files
-# which join it. "patch # + file..." is what quilt takes for a patch with a
-# comment.
+# kernel_version KSRC: the version x.y.z of a kernel tree
+kernel_version()
+{
+	[ -f "$1/Makefile" ] || die "KSRC=$1 is not a kernel tree: it has no Makefile"
+	awk '$1 == "VERSION" { v = $3 } $1 == "PATCHLEVEL" { p = $3 }
+	     $1 == "SUBLEVEL" { s = $3; exit } END { print v "." p "." s }' "$1/Makefile"
+}
+
+# kernel_base KSRC: the base that a kernel tree is a version of
+kernel_base()
+{
+	version=$(kernel_version "$1") || exit
+	(base_line "${version%.*}" >/dev/null 2>&1) ||
+		die "KSRC=$1 is $version, there are series for: $(base_names)"
+	echo "${version%.*}"
+}
+
+# series_entries BASE: a line for each commit: the patch, then the whole files which
+# join it, in the series "# + FILE" lines after the patch, comments to quilt
 series_entries()
 {
-	sed -e '/^#/d' -e '/^[[:space:]]*$/d' -e 's/[[:space:]]*#[[:space:]]*+/ /' \
-		"$root/series-$1"
+	awk '/^#[[:space:]]*\+/ { sub(/^#[[:space:]]*\+[[:space:]]*/, ""); line = line " " $0; next }
+		/^#/ || !NF { next }
+		{ if (line != "") print line; line = $0 }
+		END { if (line != "") print line }' "$root/series-$1"
+}
+
+# series_kernel_patches BASE: those of its patches that change what a kernel is built of
+series_kernel_patches()
+{
+	series_entries "$1" | sed 's/ .*//; /^tools\//d; /^Documentation\//d'
 }
 
 # series_files BASE: all whole files of a series
@@ -49,11 +78,12 @@ series_sums()
 }
 
 # tree_is_replayed TREE: true if nobody has committed to or edited the tree
-# since the series was replayed there
+# since the series was replayed there. A file that was only touched is no edit.
 tree_is_replayed()
 {
-	[ "$(git -C "$1" rev-parse HEAD)" = "$(cat "$1/.git/head")" ] &&
-		git -C "$1" diff-index --quiet HEAD
+	[ "$(git -C "$1" rev-parse HEAD)" = "$(cat "$1/.git/head")" ] || return
+	git -C "$1" update-index -q --refresh || :
+	git -C "$1" diff-index --quiet HEAD
 }
 
 # The commits in a tree have an author so that git takes them, and dates that
@@ -68,8 +98,23 @@ pristine_identity()
 	export GIT_COMMITTER_DATE="$GIT_AUTHOR_DATE"
 }
 
-# Nothing of the user's git configuration may change what a tree is
-export GIT_CONFIG_COUNT=3
-export GIT_CONFIG_KEY_0=commit.gpgSign GIT_CONFIG_VALUE_0=false
-export GIT_CONFIG_KEY_1=core.hooksPath GIT_CONFIG_VALUE_1=/dev/null
-export GIT_CONFIG_KEY_2=core.autocrlf GIT_CONFIG_VALUE_2=false
+# shipped_files ARG...: the files of this repository, as git ls-files has them
+shipped_files()
+{
+	git -C "$root" ls-files -co --exclude-standard "$@" ||
+		die "$root is no git checkout: clone it, a tarball will not do"
+}
+
+# tree_fact TREE KEY: what unpack has recorded of the tree's source: version, package, ksrc
+tree_fact()
+{
+	sed -n "s/^$2=//p" "$1/.git/source"
+}
+
+# Nothing of the user's configuration, language or umask may change what a tree, a
+# patch, or a mail is. And whoever owns the checkout, it is what was asked for.
+export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
+export LC_ALL=C.UTF-8
+unset LANGUAGE
+umask 022

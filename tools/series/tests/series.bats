@@ -6,61 +6,65 @@
 
 load ../../testing/qemu/tests/common
 
-series=tools/series
-
-# A source package in miniature: version $1, with every tracked directory
-source_package()
-{
-	mkdir -p "$tmp/src/linux"
-	printf 'VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 999\n' >"$tmp/src/linux/Makefile"
-	sed '/^#/d' "$series/tracked" | while read -r dir; do
-		mkdir -p "$tmp/src/linux/$dir"
-		echo nothing >"$tmp/src/linux/$dir/file"
-	done
-	tar -C "$tmp/src" -cJf "$tmp/src/linux-source-6.1.tar.xz" linux
-	shim dpkg-query <<<"printf '%s' '$1'"
-	export SRCDIR=$tmp/src
-}
-
+# recorded N: field N of the line of 6.1 in ./bases
 recorded()
 {
-	awk '$1 == "6.1" { print $3 }' bases
+	awk -v n="$1" '$1 == "6.1" { print $n }' bases
 }
 
-@test "a corrupt tarball of the recorded version is refused" {
-	source_package "$(recorded)"
+# apt VERSION...: an apt that has these versions of the source package
+apt()
+{
+	shim apt-get <<-END
+		[ "\$1" != download ] || case " $* " in
+		*" \${3#*=} "*) ;;
+		*) [ -n "$*" ] && [ "\$3" = linux-source-6.1 ] || exit 100 ;;
+		esac
+		[ "\$1" != download ] || : >package.deb
+	END
+	shim dpkg-deb <<-END
+		doc=\$3/usr/share/doc/linux-source-6.1
+		mkdir -p "\$doc" "\$3/usr/src"
+		echo "linux-6.1 ($1) bookworm; urgency=low" | gzip >"\$doc/changelog.Debian.gz"
+		echo "$1" >"\$3/usr/src/linux-source-6.1.tar.xz"
+	END
+	shim apt-cache </dev/null
+	export SRCDIR=$tmp/none
+}
+
+@test "the source package is the recorded one, by checksum" {
+	apt "$(recorded 4)"
 	fails_with "is corrupt, its sha256 is not the one in ./bases" \
-		"$series/unpack" 6.1 "$tmp/tree"
-	[ ! -e "$tmp/tree" ] && [ ! -e "$tmp/tree.tmp" ]
+		"$series/source" 6.1 "$tmp/s/6.1.tar.xz"
+	[ ! -e "$tmp/s/6.1.tar.xz" ]
+	# One that is installed will do, if it is the recorded one.
+	mkdir "$tmp/none"
+	echo other >"$tmp/none/linux-source-6.1.tar.xz"
+	fails_with "is corrupt" "$series/source" 6.1 "$tmp/s/6.1.tar.xz"
 }
 
-@test "an older package is refused" {
-	source_package 6.1.100-1
-	fails_with "is 6.1.100-1, older than the recorded" \
-		"$series/unpack" 6.1 "$tmp/tree"
-	[ ! -e "$tmp/tree" ]
-}
-
-@test "a package that is missing, and one that is not installed" {
-	SRCDIR=$tmp fails_with "linux-source-6.1.tar.xz is missing: run 'make deps'" \
-		"$series/unpack" 6.1 "$tmp/tree"
-	source_package ""
-	shim dpkg-query <<<"exit 1"
-	fails_with "package linux-source-6.1 is not installed" \
-		"$series/unpack" 6.1 "$tmp/tree"
-}
-
-@test "a newer package is taken with a notice, and a patch that fails is named" {
-	source_package 6.1.999-1
-	run "$series/unpack" 6.1 "$tmp/tree"
+@test "a source package that is newer is taken with a notice, an older one is not" {
+	apt 6.1.999-1
+	run "$series/source" 6.1 "$tmp/s/6.1.tar.xz"
+	echo "$output"
 	[ "$status" -eq 0 ]
 	grep -q "^notice: linux-source-6.1 is 6.1.999-1, newer than" <<<"$output"
+	[ "$(cat "$tmp/s/6.1.tar.xz.package")" = "linux-source-6.1 6.1.999-1" ]
+	apt 6.1.100-1
+	fails_with "6.1.100-1, older than the recorded" "$series/source" 6.1 "$tmp/s/6.1.tar.xz"
+	[ ! -e "$tmp/s/6.1.tar.xz" ]
+	apt
+	fails_with "is there a network" "$series/source" 6.1 "$tmp/s/6.1.tar.xz"
+}
+
+@test "a patch that does not apply is named, and the tree is as it was" {
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
 	before=$(git -C "$tmp/tree" rev-parse HEAD)
 	run "$series/replay" 6.1 "$tmp/tree"
 	echo "$output"
 	[ "$status" -ne 0 ]
-	grep -q "^error: arch/arm64/kvm/stage2-normal-nc-6.1.patch does not apply to Linux 6.1.999-1" <<<"$output"
-	# and the tree is as it was
+	grep -q "^error: arch/arm64/kvm/stage2-normal-nc-6.1.patch does not apply to Linux 6.1.999" <<<"$output"
 	[ "$(git -C "$tmp/tree" rev-parse HEAD)" = "$before" ]
 	git -C "$tmp/tree" diff-index --quiet HEAD
 }
@@ -68,44 +72,156 @@ recorded()
 @test "no space is said before anything is written" {
 	source_package 6.1.999-1
 	shim df <<<'echo "Filesystem 1024-blocks Used Available"; echo "x 9 9 5000 9% /"'
-	fails_with "no space: " "$series/unpack" 6.1 "$tmp/tree"
+	fails_with "no space: " unpack "$tmp/tree"
 	[ ! -e "$tmp/tree" ]
 }
 
 @test "an unpack that is interrupted leaves nothing, and a second run recovers" {
 	source_package 6.1.999-1
 	shim tar <<<'sleep 5; exit 1'
-	run timeout 1 "$series/unpack" 6.1 "$tmp/tree"
+	run timeout 1 "$series/unpack" 6.1 "$tmp/tree" "$tmp/src/linux-source-6.1.tar.xz"
 	[ "$status" -ne 0 ]
 	[ ! -e "$tmp/tree" ]
 	rm "$tmp/bin/tar"
-	"$series/unpack" 6.1 "$tmp/tree"
+	unpack "$tmp/tree"
 	[ -f "$tmp/tree/Makefile" ]
 	[ ! -e "$tmp/tree.tmp" ]
 }
 
-@test "KSRC: no tree, another version, and an older one are refused" {
-	KSRC=$tmp fails_with "is not a kernel tree" "$series/unpack" 6.1 "$tmp/tree"
-	printf 'VERSION = 5\nPATCHLEVEL = 10\nSUBLEVEL = 1\n' >"$tmp/Makefile"
-	KSRC=$tmp fails_with "is 5.10.1, not 6.1.y" "$series/unpack" 6.1 "$tmp/tree"
-	printf 'VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 9\n' >"$tmp/Makefile"
-	KSRC=$tmp fails_with "older than the recorded" "$series/unpack" 6.1 "$tmp/tree"
+@test "KSRC: an older one is refused; a later edit is noticed, and said" {
+	source_package 6.1.999-1
+	export KSRC=$tmp/src/linux
+	sed -i 's/999/9/' "$KSRC/Makefile"
+	fails_with "older than the recorded" unpack "$tmp/tree"
+	sed -i 's/= 9$/= 999/' "$KSRC/Makefile"
+	unpack "$tmp/tree"
+	run unpack "$tmp/tree"
+	[ "$status" -eq 0 ] && [ -z "$output" ] || { echo "$output"; false; }
+	sleep 0.01
+	echo edit >>"$KSRC/mm/file"
+	run unpack "$tmp/tree"
+	echo "$output"
+	grep -q "^notice: KSRC=$KSRC has been edited since" <<<"$output"
+	grep -q edit "$tmp/tree/mm/file"
+	mkdir "$tmp/dir"
+	"$series/provenance" 6.1 "$tmp/dir" "$tmp/tree"
+	grep -qx "ksrc=$KSRC" "$tmp/dir/source"
+	grep -qx "version=6.1.999" "$tmp/dir/source"
+	# For another base it is not.
+	KSRC=$tmp/src/linux "$series/unpack" 6.12 "$tmp/other" "$tmp/src/linux-source-6.1.tar.xz"
+	[ "$(sed -n 's/^ksrc=//p' "$tmp/other/.git/source")" = "" ]
 }
 
-@test "edits in the tree are not thrown away" {
+@test "edits in the tree are not thrown away, and said with the result" {
 	source_package 6.1.999-1
-	"$series/unpack" 6.1 "$tmp/tree"
+	unpack "$tmp/tree"
+	mkdir "$tmp/dir"
+	"$series/provenance" 6.1 "$tmp/dir" "$tmp/tree"
+	grep -qx edited=no "$tmp/dir/source" && [ ! -e "$tmp/dir/tree.patch" ]
+	grep -qx "package=linux-source-6.1 6.1.999-1" "$tmp/dir/source"
 	echo edit >>"$tmp/tree/mm/file"
 	fails_with "has edits" "$series/replay" 6.1 "$tmp/tree"
 	grep -q edit "$tmp/tree/mm/file"
 	fails_with "are not committed" "$series/refresh" 6.1 "$tmp/tree"
+	"$series/provenance" 6.1 "$tmp/dir" "$tmp/tree"
+	grep -qx edited=yes "$tmp/dir/source"
+	grep -qx "+edit" "$tmp/dir/tree.patch"
 }
 
 # The user's own work in the tree is no failure, and not for a test to write back.
 unedited()
 {
-	. "$series/lib.sh"
-	tree_is_replayed "$o/6.1/tree" || skip "$o/6.1/tree has edits"
+	(. "$series/lib.sh"; tree_is_replayed "$o/6.1/tree") || skip "$o/6.1/tree has edits"
+}
+
+# edited TREE
+edited()
+{
+	mkdir -p "$tmp/dir"
+	"$series/provenance" 6.1 "$tmp/dir" "$1"
+	sed -n 's/^edited=//p' "$tmp/dir/source"
+}
+
+@test "a tree that was touched, or copied, has no edits" {
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
+	touch "$tmp/tree/mm/file"
+	[ "$(edited "$tmp/tree")" = no ]
+	cp -r "$tmp/tree" "$tmp/copy"
+	[ "$(edited "$tmp/copy")" = no ]
+	unpack "$tmp/copy"
+	[ "$tmp/copy/mm/file" -nt "$tmp/tree/mm/file" ]
+}
+
+# A user who has configured what can be, and another language
+hostile_user()
+{
+	export HOME=$tmp/home LANGUAGE=de LANG=de_DE.UTF-8
+	mkdir "$HOME"
+	cat >"$HOME/.gitconfig" <<-END
+		[diff]
+			noprefix = true
+			context = 1
+		[core]
+			whitespace = tab-in-indent
+			autocrlf = true
+			hooksPath = $tmp/hooks
+		[format]
+			suffix = .mail
+			signOff = true
+			attach
+		[i18n]
+			commitEncoding = ISO-8859-1
+		[commit]
+			gpgSign = true
+	END
+	umask 077
+}
+
+@test "the user's git, language and umask have no influence on commits and mails" {
+	unedited
+	export AUTHOR="A Submitter <submitter@example.org>"
+	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails" >/dev/null
+	hostile_user
+	[ "$("$series/commits" 6.1 "$o/6.1/tree")" = "$(cat "$o/6.1/tree/.git/head")" ]
+	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/hostile" >/dev/null
+	diff -r -I '^Date: ' -I '^From [0-9a-f]* ' "$tmp/mails" "$tmp/hostile"
+	[ "$(stat -c %a "$tmp/hostile")" = 755 ]
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
+	[ "$(edited "$tmp/tree")" = no ]
+}
+
+@test "root in a checkout of somebody else's, and a tarball that is none" {
+	[ "$(id -u)" -eq 0 ] || skip "only root is somebody else"
+	git -c safe.directory='*' clone -q --no-hardlinks . "$tmp/clone"
+	cp -r tools series-* bases "$tmp/clone"
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
+	chown -R 65534 "$tmp/clone" "$tmp/tree"
+	"$tmp/clone/tools/series/check"
+	[ "$(edited "$tmp/tree")" = no ]
+	rm -rf "$tmp/clone/.git"
+	export GIT_CEILING_DIRECTORIES=$tmp
+	fails_with "is no git checkout" "$tmp/clone/tools/series/check"
+}
+
+@test "a script that a series adds is executable" {
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
+	cp -r --parents bases tools series-6.12 "$tmp/bin"
+	mv "$tmp/bin" "$tmp/root"
+	mkdir -p "$tmp/root/mm"
+	(cd "$tmp/tree" && echo more >>mm/file && echo "Subject: mm: more" && echo --- &&
+		git diff && git checkout -q mm/file) >"$tmp/root/mm/more.patch"
+	printf '#!/bin/sh\n' >"$tmp/root/mm/script"
+	chmod +x "$tmp/root/mm/script"
+	printf '%s\n' "# a heading" mm/more.patch "# + mm/script" >"$tmp/root/series-6.1"
+	"$tmp/root/tools/series/replay" 6.1 "$tmp/tree"
+	[ -x "$tmp/tree/mm/script" ]
+	"$tmp/root/tools/series/refresh" 6.1 "$tmp/tree"
+	[ "$(tail -n 2 "$tmp/root/series-6.1")" = "$(printf '%s\n' mm/more.patch "# + mm/script")" ]
+	[ -x "$tmp/root/mm/script" ]
 }
 
 @test "a refresh that changes nothing writes nothing" {
@@ -118,10 +234,11 @@ unedited()
 
 @test "a refresh does not overwrite what was edited here" {
 	unedited
-	cp "$o/6.1/tree/.git/sums" "$tmp/sums"
-	sed -i '1s/^......../00000000/' "$o/6.1/tree/.git/sums"
-	run "$series/refresh" 6.1 "$o/6.1/tree"
-	cp "$tmp/sums" "$o/6.1/tree/.git/sums"
+	mkdir "$tmp/tree"
+	cp -r "$o/6.1/tree/.git" "$tmp/tree"
+	git -C "$tmp/tree" checkout -q -f
+	sed -i '1s/^......../00000000/' "$tmp/tree/.git/sums"
+	run "$series/refresh" 6.1 "$tmp/tree"
 	echo "$output"
 	[ "$status" -ne 0 ]
 	grep -q "^error: edited since .*: series-6.1 - 'make tree" <<<"$output"
@@ -144,4 +261,18 @@ unedited()
 	git -C "$o/6.1/tree" worktree remove --force "$tmp/pristine"
 
 	"$series/checkpatch" "$o/6.1/tree" "$tmp/mails"
+}
+
+@test "a checkpatch that is missing, or dies, is an error" {
+	mkdir -p "$tmp/tree/scripts" "$tmp/mails"
+	echo >"$tmp/mails/0001.patch"
+	fails_with "checkpatch did not check 1 mails" "$series/checkpatch" "$tmp/tree" "$tmp/mails"
+	echo 'exit 3' >"$tmp/tree/scripts/checkpatch.pl"
+	fails_with "checkpatch did not check 1 mails" "$series/checkpatch" "$tmp/tree" "$tmp/mails"
+	echo 'kill 9, $$' >"$tmp/tree/scripts/checkpatch.pl"
+	fails_with "checkpatch did not check 1 mails" "$series/checkpatch" "$tmp/tree" "$tmp/mails"
+	echo 'print "a finding\n"; exit 1' >"$tmp/tree/scripts/checkpatch.pl"
+	fails_with "checkpatch has 1 findings" "$series/checkpatch" "$tmp/tree" "$tmp/mails"
+	rm "$tmp/mails/0001.patch"
+	fails_with "checkpatch did not check 0 mails" "$series/checkpatch" "$tmp/tree" "$tmp/mails"
 }

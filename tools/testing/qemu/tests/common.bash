@@ -4,14 +4,17 @@
 
 setup()
 {
-	root=$(cd "$BATS_TEST_DIRNAME" && git rev-parse --show-toplevel)
+	root=${BATS_TEST_DIRNAME%/tools/*}
 	cd "$root" || exit
 	qemu=tools/testing/qemu
+	series=tools/series
 	o=${O:-build}
 	tmp=$BATS_TEST_TMPDIR
 	mkdir "$tmp/bin"
 	PATH=$tmp/bin:$PATH
-	unset BOOT LIMIT LIVE QEMU SUITE TEST V KSRC MAKEFLAGS MAKELEVEL MAKEOVERRIDES
+	export DEBIAN=$tmp/debian
+	unset AUTHOR BASE BOOT CELL CELLS FORCE GRANULE JOBS KSRC LIMIT O QEMU SIGNOFF \
+		SUITE TEST V MAKEFLAGS MAKELEVEL MAKEOVERRIDES
 }
 
 # shim NAME: a command of that name, with the script on standard input
@@ -32,4 +35,23 @@ fails_with()
 	[ "$status" -ne 0 ]
 	[ "$(grep -c 'error: ' <<<"$output")" -eq 1 ]
 	grep -qF -- "$text" <<<"$(grep 'error: ' <<<"$output")"
+}
+
+# A source package in miniature: version $1, with every tracked directory
+source_package()
+{
+	mkdir -p "$tmp/src/linux"
+	printf 'VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 999\n' >"$tmp/src/linux/Makefile"
+	sed '/^#/d' "$series/tracked" | while read -r dir; do
+		mkdir -p "$tmp/src/linux/$dir"
+		echo nothing >"$tmp/src/linux/$dir/file"
+	done
+	tar -C "$tmp/src" -cJf "$tmp/src/linux-source-6.1.tar.xz" linux
+	echo "linux-source-6.1 $1" >"$tmp/src/linux-source-6.1.tar.xz.package"
+}
+
+# unpack TREE: that package
+unpack()
+{
+	"$series/unpack" 6.1 "$1" "$tmp/src/linux-source-6.1.tar.xz"
 }

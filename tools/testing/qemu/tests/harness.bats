@@ -8,117 +8,125 @@ load common
 
 cell=6.1-4k-max-vhe
 
-# boot VARIABLE=VALUE...: one boot of the cell with results in $tmp/results
-boot()
+# Nothing is installed, but for what it takes to say so.
+bare()
 {
-	env "$@" "$qemu/boot/run" "$cell" "$tmp/results" "$o/6.1/kernel-4k" \
-		"$o/6.1/image-4k.cpio" "$o/6.1/selftests/install/kselftest-list.txt"
+	for name in cat chmod dirname grep rm; do
+		ln -s "$(command -v $name)" "$tmp/bin"
+	done
+	shim uname <<<'echo x86_64'
+	shim apt-get <<<'exit 100'
+	shim id <<<"echo ${1:-1000}"
+	PATH=$tmp/bin
 }
 
-@test "a missing package without root: the command to run is named" {
-	shim dpkg-query </dev/null
-	shim id <<<'echo 1000'
-	fails_with "as root, run: apt-get update && apt-get install" "$qemu/host/deps"
+@test "what is missing is named without root, with the command to run; per verb" {
+	bare
+	fails_with "as root, run: apt-get update && apt-get install" /bin/sh "$qemu/host/deps" boot
 	grep -q qemu-system-arm <<<"$output"
+	! grep -q shellcheck <<<"$output"
+	fails_with "gcc-aarch64-linux-gnu" /bin/sh "$qemu/host/deps" build
+	! grep -q qemu-system-arm <<<"$output"
+	# What is there by other means will do.
+	QEMU=/opt/qemu /bin/sh "$qemu/host/deps" boot
+	shim qemu-system-aarch64 </dev/null
+	/bin/sh "$qemu/host/deps" boot
+}
+
+@test "an arm64 machine needs no cross compiler" {
+	bare
+	shim uname <<<'echo aarch64'
+	fails_with "install" /bin/sh "$qemu/host/deps" build
+	! grep -q aarch64-linux-gnu <<<"$output"
+	shim make <<<'echo "$@"'
+	[[ $(JOBS=1 /bin/sh "$qemu/build/kmake" Image) == *" CROSS_COMPILE= CC=ccache gcc "* ]]
+	shim uname <<<'echo x86_64'
+	[[ $(JOBS=1 /bin/sh "$qemu/build/kmake" Image) == *" CC=ccache aarch64-linux-gnu-gcc "* ]]
 }
 
 @test "no network: apt-get's failure is an error that says so" {
-	shim dpkg-query </dev/null
-	shim id <<<'echo 0'
 	shim apt-get <<<'exit 100'
-	fails_with "is there a network" "$qemu/host/deps"
-	fails_with "is there a network" "$qemu/build/debian-unpack" arm64 "$tmp/bb" busybox-static
+	fails_with "is there a network" "$qemu/build/debian-unpack" bookworm arm64 "$tmp/bb" busybox-static
 	[ ! -e "$tmp/bb" ]
+	rm "$tmp/bin/apt-get"
+	bare 0
+	fails_with "is there a network" /bin/sh "$qemu/host/deps" boot
 }
 
-@test "not a Debian: said" {
-	ln -s /usr/bin/dirname "$tmp/bin"
-	fails_with "not a Debian" env PATH="$tmp/bin" /bin/sh "$qemu/host/deps"
+@test "no apt: what is missing is named" {
+	bare
+	rm "$tmp/bin/apt-get"
+	fails_with "missing: qemu-system-aarch64: install" /bin/sh "$qemu/host/deps" boot
 }
 
 @test "an unknown CELL, BASE or variable is named, with those there are" {
 	fails_with "no base 9.9" make CELL=9.9-4k-max-vhe tree
-	fails_with "no CPU z80" make CELL=6.1-4k-z80-vhe verdict
+	fails_with "no CPU z80" make CELL=6.1-4k-z80-vhe run
 	fails_with "no granule 5k" make GRANULE=5k kernel
-	fails_with "no mode hv" make CELL=6.1-4k-max-hv verdict
-	fails_with "no VHE" make CELL=6.1-4k-cortex-a57-vhe verdict
+	fails_with "no mode hv" make CELL=6.1-4k-max-hv run
+	fails_with "no VHE" make CELL=6.1-4k-cortex-a57-vhe run
+	fails_with "no granule of 16k" make CELL=6.1-16k-cortex-a57-nvhe run
+	fails_with "no stock kernel 6.1-64k" make CELL=6.1-stock-64k-max-vhe run
 	fails_with "no base 9.9" make BASE=9.9 tree
-	fails_with "unknown variable CEL" make CEL=6.1-4k-max-vhe verdict
-	fails_with "unknown SUITE mine" make SUITE=mine verdict
-	fails_with "no cells named most" "$qemu/host/check" "$tmp" 1 false most
-	fails_with "no CPU z80" "$qemu/host/check" "$tmp" 1 false 6.1-4k-z80-vhe
+	fails_with "unknown variable CEL" make CEL=6.1-4k-max-vhe run
+	fails_with "unknown SUITE mine" make SUITE=mine run
+	fails_with "no cells named most" make CELLS=most check
+	fails_with "no CPU z80" make CELLS=6.1-4k-z80-vhe check
+	fails_with "CELLS= is empty" make CELLS= check
 }
 
-@test "an unknown TEST is named, with those there are" {
-	fails_with "unknown TEST nonsense*, there are: " boot TEST='nonsense*'
-	grep -q vfio_bar_memattr <<<"$output"
+@test "a directory that the kernel does not build in is refused" {
+	fails_with "may have a space or a colon" make O="$tmp/a b" kernel
+	fails_with "may have a space or a colon" make O="$tmp/a:b" kernel
+	cp -r --parents Makefile bases series-* tools "$tmp/bin"
+	mv "$tmp/bin" "$tmp/b in"
+	fails_with "may have a space or a colon" make -C "$tmp/b in" kernel
+	[ ! -e "$tmp/a b" ] && [ ! -e "$tmp/a:b" ] && [ ! -e "$tmp/b in/build" ]
+}
+
+@test "what make has not put there is neither built in nor removed" {
+	mkdir "$tmp/full"
+	echo precious >"$tmp/full/file"
+	fails_with "has things in it" make O="$tmp/full" tree
+	fails_with "has things in it" make O="$tmp/full" clean
+	[ "$(ls -A "$tmp/full")" = file ]
+	mkdir "$tmp/o"
+	"$qemu/host/locked" "$tmp/o" touch "$tmp/o/built"
+	make O="$tmp/o" clean
+	[ ! -e "$tmp/o" ]
+}
+
+@test "a second make in the same directory is refused, in another it is not" {
+	"$qemu/host/locked" "$tmp/o" sleep 3 &
+	sleep 0.5
+	fails_with "another make is at work in O=$tmp/o" make O="$tmp/o" clean
+	[ -e "$tmp/o" ]
+	make O="$tmp/other" clean
+	wait
+	make O="$tmp/o" clean
+}
+
+@test "make -n changes nothing" {
+	make -n O="$tmp/new" check >"$tmp/steps"
+	grep -q "host/stage .*boot 6.1-4k-max-vhe" "$tmp/steps"
+	[ ! -e "$tmp/new" ]
+	mkdir -p "$tmp/o/cell/6.1-4k-max-vhe" "$tmp/o/results"
+	touch "$tmp/o/CACHEDIR.TAG" "$tmp/o/cell/6.1-4k-max-vhe/result.json"
+	find "$tmp/o" -printf '%p %T@\n' | sort >"$tmp/before"
+	make -n O="$tmp/o" check run demo regression clean >/dev/null
+	find "$tmp/o" -printf '%p %T@\n' | sort | diff "$tmp/before" -
+}
+
+@test "what happens to be in the environment is no knob" {
+	run env BOOT=hang TEST=nothing SUITE=own make -n O="$tmp/o" check
+	[ "$status" -eq 0 ]
+	! grep -q -e BOOT=hang -e "TEST='nothing'" -e "SUITE=own " <<<"$output"
 }
 
 @test "a verb that does not exist is refused" {
 	run make frobnicate
 	[ "$status" -ne 0 ]
 	grep -q "No rule to make target 'frobnicate'" <<<"$output"
-}
-
-@test "QEMU missing, too old, or not QEMU" {
-	fails_with "no-such-qemu is missing" boot QEMU=no-such-qemu
-	shim old-qemu <<<'echo "QEMU emulator version 6.2.0"'
-	fails_with "older than the 7.2" boot QEMU=old-qemu
-	fails_with "is it QEMU?" boot QEMU=true
-}
-
-@test "a host that this QEMU cannot run is a skip with its reason, another QEMU boots it" {
-	shim qemu-7.2 <<<'echo "QEMU emulator version 7.2.22"'
-	cell=6.12-16k-max-protected
-	run boot QEMU=qemu-7.2
-	[ "$status" -eq 0 ]
-	grep -q "^skip: under QEMU 7.2" "$tmp/results/verdict"
-	grep -q "^skip	(the cell)	(all)	under QEMU 7.2" "$tmp/results/rows"
-	shim qemu-10.0 <<-'END'
-		[ "$1" != --version ] || { echo "QEMU emulator version 10.0.2"; exit; }
-		exit 3
-	END
-	fails_with "QEMU died, exit status 3" boot QEMU=qemu-10.0
-}
-
-@test "QEMU killed: the exit status is shown" {
-	shim killed-qemu <<-'END'
-		[ "$1" != --version ] || { echo "QEMU emulator version 7.2.0"; exit; }
-		echo "terminating on signal" >&2
-		kill -9 $$
-	END
-	fails_with "QEMU died, exit status 137" boot QEMU=killed-qemu
-	[[ $(cat "$tmp/results/verdict") == fail:* ]]
-}
-
-@test "a guest that hangs is killed at the limit, its last lines shown" {
-	fails_with "hung, killed after 4 s" boot BOOT=hang LIMIT=4
-	grep -q "the last lines of .*console.log" <<<"$output"
-	[ -z "$(pgrep -f "$tmp/results/ktap")" ]
-}
-
-@test "a guest that panics fails, its last lines shown" {
-	fails_with "the console says: " boot BOOT=panic
-	grep -q "Kernel panic" <<<"$output"
-}
-
-@test "a WARN on the console fails a run whose tests pass" {
-	fails_with "the console says: " boot BOOT=warn
-	grep -q "WARNING: CPU: 0" <<<"$output"
-}
-
-@test "a guest that ends early fails" {
-	fails_with "the guest ended early" boot BOOT=early
-}
-
-@test "a boot that succeeds leaves ktap, console.log, qemu-cmd, config" {
-	run boot TEST=vfio_bar_memattr
-	echo "$output"
-	[ "$status" -eq 0 ]
-	for file in ktap console.log qemu-cmd config; do
-		[ -s "$tmp/results/$file" ]
-	done
-	[ "$(cat "$tmp/results/verdict")" = pass ]
 }
 
 @test "a stage that is interrupted leaves no process behind" {
@@ -140,82 +148,22 @@ boot()
 	[ ! -e "$tmp/k/fragments" ]
 }
 
-# rows: what ktap.awk makes of standard input, options passed on
-rows()
-{
-	awk "$@" -f "$qemu/judge/ktap.awk" | tr '\t' ' '
-}
-
-@test "KTAP: rows are counted, a skip has its reason" {
-	run rows <<-'END'
-		# selftests: kvm: a
-		# 1..3
-		# ok 1 one
-		# not ok 2 two
-		# ok 3 three # SKIP because
-		not ok 1 selftests: kvm: a # exit=1
-	END
-	[ "${lines[-1]}" = "sum 1 1 1" ]
-	grep -qx "fail a two" <<<"$output"
-	grep -qx "skip a three because" <<<"$output"
-}
-
-@test "KTAP: a program that dies, or runs too few rows, fails" {
-	run rows <<-'END'
-		# 1..3
-		# ok 1 one
-		not ok 1 selftests: kvm: a # exit=139
-		# 1..3
-		# ok 1 one
-		ok 2 selftests: kvm: b
-		# 1..0 # SKIP no /dev/kvm
-		ok 3 selftests: kvm: c # SKIP
-		# 1..1
-		# ok 1 one
-	END
-	echo "$output"
-	[ "${lines[-1]}" = "sum 3 3 1" ]
-	grep -qx "fail a (the program) # exit=139" <<<"$output"
-	grep -qx "fail b ran 1 rows of 3" <<<"$output"
-	grep -qx "skip c (all) no /dev/kvm" <<<"$output"
-}
-
-@test "KTAP: in a control, what has to fail and passes is a failure" {
-	printf '%s\n' "a ^two" "a ^three" "a ^five" >"$tmp/expect"
-	run rows -v expect="$tmp/expect" <<-'END'
-		# 1..4
-		# ok 1 one
-		# not ok 2 two
-		# ok 3 three
-		# not ok 4 four
-		not ok 1 selftests: kvm: a # exit=1
-	END
-	echo "$output"
-	[ "${lines[-1]}" = "sum 2 3 0" ]
-	grep -qx "fail a three (has to fail here)" <<<"$output"
-	grep -qx "fail a four" <<<"$output"
-	grep -q "fail a ^five (has to fail here, but" <<<"$output"
-}
-
-@test "the table of the demo: a wrong or missing row is an error" {
-	mkdir "$tmp/cell"
-	fails_with "a row is wrong or missing" "$qemu/judge/table" "$tmp/cell"
-	for s1 in 00 04 08 0c 44 bb ff; do
-		for vma in sysfs vfio-pci; do
-			echo "# # memattr: vma=$vma s1=0x$s1 s2=0x5 fwb=1 result=0x$s1 rule=0x$s1 calibrated=0x$s1 verdict=pass oracle=at"
-		done
-	done >"$tmp/cell/ktap"
-	"$qemu/judge/table" "$tmp/cell"
-	sed -i '/vfio-pci s1=0x44/s/=pass/=fail/' "$tmp/cell/ktap"
-	fails_with "a row is wrong or missing" "$qemu/judge/table" "$tmp/cell"
-	grep -q "WRONG" <<<"$output"
-}
-
-# factors: standard input's cells as "base granule cpu gic mode"
+# factors: base, granule, CPU, GIC and mode of standard input's cells. Stock kernels of a
+# base whose kernel the series does not change are kernels of it; the other flavours are
+# controls, and no kinds of host.
 factors()
 {
-	sed -e 's/+gicv2-/ 2 /; t; s/-\([a-z]*\)$/ 3 \1/' |
-		sed 's/^\([^-]*\)-\([^-]*\)-/\1 \2 /'
+	while read -r name; do
+		(
+			eval "$("$qemu/boot/cell" "$name")"
+			root=. && . "$series/lib.sh"
+			case $FLAVOUR in
+			stock) [ -z "$(series_kernel_patches "$BASE")" ] || exit 0 ;;
+			?*) exit 0 ;;
+			esac
+			echo "$BASE $GRANULE ${QEMU_CPU%%,*} $GIC $MODE"
+		)
+	done | sort -u
 }
 
 # pairs: of any two fields of standard input's lines
@@ -225,114 +173,71 @@ pairs()
 		sort -u
 }
 
+# One base is enough for 64K, and no stock kernel has it.
 @test "the core cells cover each pair of values that there is" {
-	"$qemu/boot/cells" core | grep -v -e -stock- -e -base- | factors >"$tmp/core"
+	"$qemu/boot/cells" core | factors >"$tmp/core"
 	[ "$(wc -l <"$tmp/core")" -ge 12 ]
-	"$qemu/boot/cells" all | grep -v -e -stock- -e -base- | factors >"$tmp/all"
-	[ "$(wc -l <"$tmp/all")" -eq 88 ]
+	"$qemu/boot/cells" all | factors | grep -v -e '^6\.12 64k' >"$tmp/all"
+	[ "$(wc -l <"$tmp/all")" -eq 72 ]
 	run comm -13 <(pairs <"$tmp/core") <(pairs <"$tmp/all")
 	echo "not covered: $output"
 	[ -z "$output" ]
 }
 
-# A cell's results: a test that passed, one with skips, and whatever is given
-results()
-{
-	mkdir -p "$tmp/6.1/results/$cell"
-	echo pass >"$tmp/6.1/results/$cell/verdict"
-	printf '%s\n' "$@" "test	a	3	0	0" "test	b	1	0	1" \
-		"skip	b	a row	no <such> thing" "sum	4	0	1" \
-		>"$tmp/6.1/results/$cell/rows"
-	for check in lint-fast harness; do
-		"$qemu/judge/rows" "$tmp/results/$check" true
+@test "a cell for the newer emulator in core, on each kind of kernel" {
+	"$qemu/boot/cells" core | grep qemu11 >"$tmp/new"
+	for kernel in 6.1-4k 6.1-stock-4k 6.12-stock-4k; do
+		grep -q "^$kernel-" "$tmp/new"
 	done
 }
 
-@test "the summary: a mark for each test of a cell, reasons once, a page" {
-	results
-	mkdir "$tmp/6.1/results/6.1-16k-max-vhe"
-	echo "skip: cannot" >"$tmp/6.1/results/6.1-16k-max-vhe/verdict"
-	echo "skip	(the cell)	(all)	cannot" >"$tmp/6.1/results/6.1-16k-max-vhe/rows"
-	run "$qemu/judge/summary" "$tmp" 61 "$cell" 6.1-16k-max-vhe
-	echo "$output"
-	[ "$status" -eq 0 ]
-	[ "${lines[-1]}" = "6 passed, 0 failed, 2 skipped" ]
-	grep -q "^  $cell *ok ~" <<<"$output"
-	grep -q "^  6.1-16k-max-vhe *-  -" <<<"$output"
-	grep -q "  1  no <such> thing" <<<"$output"
-	grep -q "no &lt;such&gt; thing" "$tmp/results/index.html"
-	for file in ktap console.log qemu-cmd config; do
-		grep -q "href=\"../6.1/results/$cell/$file\"" "$tmp/results/index.html"
-	done
-	# It needs no script.
-	[ -z "$(grep -i "<script" "$tmp/results/index.html")" ]
+@test "KSRC: picks the base, restricts the cells, and allows no other" {
+	mkdir "$tmp/k"
+	printf 'VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 999\n' >"$tmp/k/Makefile"
+	make -n KSRC="$tmp/k" O="$tmp/o" tree | grep -q "$tmp/o/6.12/tree"
+	make -n KSRC="$tmp/k" O="$tmp/o" check >"$tmp/steps"
+	grep -q 'report.py .* 6.12-' "$tmp/steps"
+	! grep -q 'report.py .* 6.1-' "$tmp/steps"
+	fails_with "is 6.12.y, CELL=6.1-4k-max-vhe is of 6.1" \
+		make KSRC="$tmp/k" CELL=6.1-4k-max-vhe run
+	fails_with "no cell of base 6.12 is among" make KSRC="$tmp/k" CELLS=6.1-4k-max-vhe check
+	fails_with "is not a kernel tree" make KSRC="$tmp/none" tree
+	sed -i 's/12/13/' "$tmp/k/Makefile"
+	fails_with "is 6.13.999, there are series for: 6.1 6.12" make KSRC="$tmp/k" tree
 }
 
-@test "the summary: a row that failed, and a cell without a result, fail" {
-	results "fail	c	this one" "test	c	0	1	0"
-	echo "fail: 1 rows failed, 4 passed, 1 skipped" >"$tmp/6.1/results/$cell/verdict"
-	mkdir "$tmp/6.1/results/regression-$cell"
-	run "$qemu/judge/summary" "$tmp" 61 "$cell" 6.1-16k-max-vhe
-	echo "$output"
+@test "a checker that is missing is an error" {
+	shim quilt <<<'echo "quilt: not found" >&2; exit 127'
+	run "$qemu/host/lint-fast"
 	[ "$status" -ne 0 ]
-	[ "${lines[-1]}" = "6 passed, 3 failed, 1 skipped" ]
-	grep -q "$cell: c: this one" <<<"$output"
-	grep -q "6.1-16k-max-vhe: .*did not get to boot" <<<"$output"
-	grep -q "regression-$cell: .*did not run" <<<"$output"
-	grep -q "$cell: c: this one" "$tmp/results/index.html"
+	[ "$(grep -c '^not ok .* quilt understands' <<<"$output")" -eq 2 ]
+	rm "$tmp/bin/quilt"
+	shim shellcheck <<<'exit 127'
+	run "$qemu/host/lint-fast"
+	[ "$status" -ne 0 ]
+	grep -q "^not ok 1 - shellcheck" <<<"$output"
 }
 
-@test "a check that is no cell: its TAP, or its exit status" {
-	shim some-tap <<<'printf "1..3\nok 1 one\nnot ok 2 two\nok 3 three # skip no\n"; exit 1'
-	fails_with "some failed" "$qemu/judge/rows" "$tmp/some" some-tap
-	grep -qx "fail	some	two" "$tmp/some/rows"
-	grep -qx "skip	some	three	no" "$tmp/some/rows"
-	[ "$(tail -n 1 "$tmp/some/rows")" = "sum	1	1	1" ]
-	shim short-tap <<<'printf "1..2\nok 1 one\n"'
-	"$qemu/judge/rows" "$tmp/some" short-tap
-	[ "$(tail -n 1 "$tmp/some/rows")" = "sum	1	1	0" ]
-	fails_with "some failed" "$qemu/judge/rows" "$tmp/some" false
-	[ "$(tail -n 1 "$tmp/some/rows")" = "sum	0	1	0" ]
+@test "what ends early, and what failed, leaves no result of before" {
+	mkdir -p "$tmp/o/results"
+	shim broken <<<'echo "1..2"; echo "ok 1 - one"; exit 1'
+	run "$qemu/host/tap" some "$tmp/o/results" broken
+	[ "$status" -ne 0 ]
+	grep -q "^Bail out! exit status 1" "$tmp/o/results/tap"
 }
 
-# own KERNEL-CELL LINE...: what the base's own tests said there
-own()
-{
-	local dir=$tmp/results/$1-own
-	shift
-	mkdir -p "$dir"
-	echo ran >"$dir/verdict"
-	printf '%s\n' "$@" >"$dir/rows"
-}
-
-@test "regression: the same results pass, also failures, a difference does not" {
-	printf '%s\n' "# c broken: not this" "c broken: does not build" >"$tmp/list"
-	own 6.1-base-4k-max-vhe "test	a	1	0	0" "fail	b	(the program)" "test	b	0	1	0"
-	own "$cell" "test	a	1	0	0" "fail	b	(the program)" "test	b	0	1	0"
-	run "$qemu/judge/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
-	echo "$output"
-	[ "$status" -eq 0 ]
-	[ "$output" = "the same: 1 pass, 1 fail, 0 are skipped on both" ]
-	grep -qx "skip	c	(all)	does not build" "$tmp/results/regression-$cell/rows"
-
-	own "$cell" "fail	a	(the program)" "test	a	0	1	0" "test	b	1	0	0"
-	RERUNS=0 fails_with "differs from the pristine one: a b" \
-		"$qemu/judge/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
-	own "$cell" "test	b	1	0	0"
-	RERUNS=0 fails_with "differs from the pristine one: a b" \
-		"$qemu/judge/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
-	rm "$tmp/results/$cell-own/verdict"
-	fails_with "$cell-own: has not run" \
-		"$qemu/judge/regression" "$tmp" "$cell" 6.1-base-4k-max-vhe own "$tmp/list"
-}
-
-@test "a check that is interrupted leaves no process behind" {
-	shim hanging-make <<<"echo \$\$ >$tmp/pid; exec sleep 30"
-	"$qemu/host/check" "$tmp" 1 hanging-make "$cell" >"$tmp/out" 2>&1 &
-	sleep 1
+@test "a make that is interrupted leaves no process behind" {
+	shim apt-get <<<"echo >$tmp/started; sleep 30; :"
+	make O="$tmp/o" busybox >"$tmp/out" 2>&1 &
+	for _ in $(seq 50); do
+		[ ! -e "$tmp/started" ] || break
+		sleep 0.1
+	done
 	kill -TERM $!
 	wait $! || status=$?
-	[ "$status" -eq 130 ]
-	[ -s "$tmp/pid" ]
-	[ ! -e "/proc/$(cat "$tmp/pid")" ]
+	[ "$status" -ne 0 ]
+	sleep 0.3
+	cat "$tmp/out"
+	[ -z "$(pgrep -f "$tmp/bin/apt-get")" ]
+	[ ! -e "$tmp/o/busybox-arm64" ]
 }
