@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import time
+from collections import Counter
 
 import results
 
@@ -69,11 +70,8 @@ class Check:
 
     def reasons(self):
         """The reasons of skips, and how many rows each has"""
-        kinds = {}
-        for _, test, r in self.rows("skip"):
-            why = re.sub(r"\b0x[0-9a-f]{8}\b|[0-9a-f]{4}(:[0-9a-f]{2}){2}\.\d", "...", r["why"])
-            kinds[why] = kinds.get(why, 0) + 1
-        return sorted(kinds.items(), key=lambda kind: -kind[1])
+        address = re.compile(r"\b0x[0-9a-f]{8}\b|[0-9a-f]{4}(:[0-9a-f]{2}){2}\.\d")
+        return Counter(address.sub("...", r["why"]) for _, _, r in self.rows("skip")).most_common()
 
     def rows(self, status):
         return [(result, test["name"], r) for result in self.results for test in result["tests"]
@@ -103,10 +101,7 @@ class Check:
             what = f"Linux {s.get('version')}" + (
                 f" ({s['package']})" if s.get("package") else "") + (
                 f", series {s['series']}" if s.get("series") else "")
-            if s.get("ksrc"):
-                what += f", of your own tree {s['ksrc']}"
-            if s.get("edited") == "yes":
-                what += f", EDITED: {result['dir']}/tree.patch"
+            what += "".join(", " + line for line in results.strange(result))
             what += f", under QEMU {result['boot'].get('version')}"
             lines.setdefault(what, []).append(result["name"])
         return [f"{what}: {', '.join(names)}" for what, names in lines.items()]
@@ -160,6 +155,8 @@ def text(check):
             yield f"  ... and {len(lines) - SHOWN} more, on the page"
     yield ""
     yield f"the same as a page, with consoles and KTAP: {check.o}/results/index.html"
+    for line, n in Counter(line for r in check.cells for line in results.strange(r)).items():
+        yield f"in {n} of {len(check.cells)} cells {line}"
     for status, what in (("xfail", "rows failed as they have to on kernels without the feature"),
                          ("flaky", "rows passed only when run again")):
         if check.count(status):

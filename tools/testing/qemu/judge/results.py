@@ -400,9 +400,10 @@ def load(directory):
 
 def outcome(test):
     """Passed, failed, or skipped; and what tells it from another run of the test"""
-    rows = sorted((r["status"], r["name"]) for r in test["rows"])
-    status = {s for s, _ in rows}
-    return "fail" if "fail" in status else "pass" if "pass" in status else "skip", rows
+    status = [r["status"] for r in test["rows"]]
+    rows = sorted((r["status"], r["name"]) for r in test["rows"] if r["status"] != "pass")
+    return ("fail" if "fail" in status else "pass" if "pass" in status else "skip",
+            status.count("pass"), rows)
 
 
 def boot_again(result, test, directory):
@@ -439,13 +440,14 @@ def compare_test(name, sides, rerun):
             return row(name, "flaky", f"failed in {bad[0]} of {runs[0]} runs on the pristine "
                        f"kernel, in {bad[1]} of {runs[1]} on the patched one")
     why = ["; ".join(f"{r['status']} {r['name']} {r['why']}".strip() for r in side["rows"]
-                     if r["status"] != "pass") or "pass" for side in now]
-    status = outcome(now[0])[0]
+                     if r["status"] != "pass") for side in now]
     if differ:
-        return row(name, "fail", f"pristine: {why[0]}; patched: {why[1]}")
+        why = [f"{outcome(side)[1]} passed; {w}".strip("; ") for side, w in zip(now, why)]
+        return row(name, "fail", f"pristine: {why[0]}, patched: {why[1]}")
+    status = outcome(now[0])[0]
     if status == "fail":
         return row(name, "skip", "fails on the pristine kernel, too: " + why[0])
-    return row(name, status, "" if status == "pass" else "skipped on both kernels: " + why[0])
+    return row(name, status, "" if status == "pass" else "on both kernels: " + why[0])
 
 
 def judge_compare(name, results, listed, floor, rerun):
@@ -492,6 +494,16 @@ def summary(result):
     counts["fail"] += len(result["problems"])
     return ", ".join(f"{n} {names[s]}" for s, n in counts.items()
                      if n or s in ("pass", "fail", "skip"))
+
+
+def strange(result):
+    """Where what was tested is not what its name says, a line each"""
+    source, lines = result.get("source") or {}, []
+    if source.get("ksrc"):
+        lines.append("tested is your own tree " + source["ksrc"])
+    if source.get("edited") == "yes":
+        lines.append("tested is an EDITED tree, see tree.patch")
+    return lines
 
 
 def failures(result):
@@ -543,12 +555,13 @@ def main(args):
     if failed[SHOWN:]:
         print(f"... and {len(failed) - SHOWN} more, see {path}")
     if result["verdict"] == "fail":
-        print(f"error: {name}: {failed[0] if result['problems'] else summary(result)}")
+        print(f"error: {name}: {failed[0] if result['problems'] else summary(result)}"
+              + "".join("; " + line for line in strange(result)))
         return 1
     if result["verdict"] == "skip":
         print(f"notice: {name}: skipped, {result['boot']['skip']}")
-    print(f"{name}: {summary(result)}" + ("; for a comparison to judge" if
-          result["verdict"] == "ran" else ""))
+    also = ["for a comparison to judge"] * (result["verdict"] == "ran") + strange(result)
+    print("; ".join([f"{name}: {summary(result)}"] + also))
     return 0
 
 

@@ -163,8 +163,8 @@ class Report(Case):
         for said in (self.text, self.page):
             self.assertIn("Linux 6.1.192 (linux-source-6.1 6.1.192-1), series v1-2-gabc, under "
                           "QEMU 7.2.22: 6.1-4k-max-vhe", said)
-            self.assertIn("of your own tree /my/linux, EDITED: ", said)
-            self.assertIn("6.1-16k-max-vhe/tree.patch", said)
+            self.assertIn("tested is your own tree /my/linux, tested is an EDITED tree", said)
+        self.assertIn("in 1 of 2 cells tested is an EDITED tree, see tree.patch", self.text)
 
     def test_a_cell_that_this_emulator_cannot_run(self):
         self.cell()

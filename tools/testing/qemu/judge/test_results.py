@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import unittest
+from unittest import mock
 
 import results
 
@@ -148,6 +149,12 @@ class Plans(Case):
         for word in ("TODO", "XFAIL"):
             ktap = KTAP.replace("# ok 1 one\nok 2", f"# ok 1 one # {word} no such CPU\nok 2")
             self.red("that expect/skips does not allow", self.judge(ktap=ktap))
+
+    def test_those_that_take_minutes_are_left_out(self):
+        self.put("long", "b\n")
+        path = os.path.join(self.dir, "list")
+        self.assertEqual(results.wanted_tests(path, "own", "*"), ["a", "c"])
+        self.assertEqual(results.wanted_tests(path, "own-all", "*"), ["a", "b", "c"])
 
     def test_a_pattern_leaves_tests_out(self):
         ktap = re.sub("(?s)# selftests: kvm: a.*(?=# selftests: kvm: b)", "", KTAP) \
@@ -365,6 +372,7 @@ class Compare(Case):
     def side(self, **tests):
         rows = {"pass": [results.row("one", "pass")], "fail": [results.row("one", "fail", "why")],
                 "skip": [results.row("(all)", "skip", "no such CPU")],
+                "both": [results.row("one", "pass"), results.row("two", "pass")],
                 "less": [results.row("one", "pass"), results.row("two", "skip", "no such CPU")]}
         return {"verdict": "ran", "problems": [], "boot": dict(BOOT, suite="own"), "source": {},
                 "tests": [{"name": name, "rows": rows[what]} for name, what in tests.items()]}
@@ -387,13 +395,17 @@ class Compare(Case):
         self.red("0 tests pass", self.compare(self.side(), self.side()))
 
     def test_the_patched_kernel_fails(self):
-        self.red("b: pristine: pass; patched: fail one why",
+        self.red("b: pristine: 1 passed, patched: 0 passed; fail one why",
                  self.compare(self.side(a="pass", b="pass"), self.side(a="pass", b="fail"),
                               {"b": ["fail"] * results.RERUNS}))
 
     def test_the_patched_kernel_skips_more(self):
-        self.red("b: pristine: pass; patched: skip two no such CPU",
+        self.red("b: pristine: 1 passed, patched: 1 passed; skip two no such CPU",
                  self.compare(self.side(a="pass", b="pass"), self.side(a="pass", b="less")))
+
+    def test_the_patched_kernel_passes_fewer_rows(self):
+        self.red("b: pristine: 2 passed, patched: 1 passed",
+                 self.compare(self.side(b="both"), self.side(b="pass")))
 
     def test_a_test_that_ran_on_one_only(self):
         self.red("b: it ran on one of the two kernels only",
@@ -418,6 +430,26 @@ class Compare(Case):
         with self.assertRaisesRegex(results.Error, "no line for 9.9"):
             results.floor_of("9.9")
 
+    def test_a_test_is_run_again_as_it_ran(self):
+        self.put("boot/run", """#!/bin/sh
+            echo "$SUITE $TEST $QEMU $LIMIT $*" >"$2/../asked"
+            printf "status=0\\nsuite=$SUITE\\ntest=$TEST\\n" >"$2/boot"
+            printf '# guest: kernel 6.1\\n1..1\\nok 1 selftests: kvm: b\\n' >"$2/ktap"
+            printf '# guest: tainted 0\\n# guest: complete\\n' >>"$2/ktap"
+            echo Linux >"$2/console.log"
+        """)
+        os.chmod(os.path.join(self.dir, "boot/run"), 0o755)
+        with open(os.path.join(results.HERE, "console-errors"), encoding="utf-8") as f:
+            self.put("judge/console-errors", f.read())
+        path = os.path.join(self.dir, "list")
+        side = dict(self.side(b="fail"), source={"base": "6.1"}, boot=dict(BOOT, list=path))
+        with mock.patch.object(results, "HERE", os.path.join(self.dir, "judge")), \
+                contextlib.redirect_stdout(io.StringIO()):
+            again = results.boot_again(side, "b", os.path.join(self.dir, "again"))
+        self.assertEqual(results.outcome(again)[0], "pass")
+        self.assertEqual(results.read(os.path.join(self.dir, "asked"))[0], "own-all b qemu 240 "
+                         f"6.1-4k-max-vhe {self.dir}/again k i {path}")
+
     def test_failed_rows_of_the_base_are_not_judged_alone(self):
         ktap = KTAP.replace("# ok 1 one\n", "# not ok 1 one\n", 1)
         self.assertEqual(self.judge(ktap=ktap, boot={"suite": "own"})["verdict"], "ran")
@@ -440,6 +472,14 @@ class Command(Case):
         status, said = self.run_it("tap", "bats", self.dir, path)
         self.assertEqual((status, said), (0, "bats: 1 passed, 0 failed, 0 skipped\n"))
         self.assertEqual(results.load(self.dir)["verdict"], "pass")
+
+    def test_an_edited_tree_and_your_own_are_said(self):
+        self.evidence(source="base=6.1\nedited=yes\nksrc=/my/linux\n", boot={"suite": "own"})
+        status, said = self.run_it("cell", "6.1-4k-max-vhe", os.path.join(self.dir, "cell"),
+                                   os.path.join(self.dir, "list"))
+        self.assertEqual(status, 0)
+        self.assertIn("; for a comparison to judge; tested is your own tree /my/linux; tested is "
+                      "an EDITED tree, see tree.patch\n", said)
 
     def test_a_judge_that_dies_leaves_no_old_result(self):
         self.put("result.json", '{"verdict": "pass"}')
