@@ -43,6 +43,8 @@ ask = $(call answer,$(shell $(1) 2>&1))
 answer = $(if $(filter 0,$(.SHELLSTATUS)),$(1),$(error $(1)))
 lib := root=.; . $(series)/lib.sh;
 
+bases := $(call ask,$(lib) base_names)
+
 # A kernel tree of the user's own decides on the base.
 ifneq ($(KSRC),)
 ksrc-base := $(call ask,$(lib) kernel_base '$(KSRC)')
@@ -57,7 +59,8 @@ demo-cells := $(or $(ksrc-base),6.1)-4k-max-vhe $(or $(ksrc-base),6.1)-4k-neover
 check := $(if $(filter check results,$(MAKECMDGOALS)),$(call ask,$(qemu)/boot/cells \
 	$(if $(ksrc-base),--base $(ksrc-base)) $(CELLS)))
 named := $(patsubst $(O)/cell/%/pass,%,$(filter $(O)/cell/%/pass,$(MAKECMDGOALS)))
-facts := $(call ask,$(qemu)/boot/cell --facts $(CELL) $(demo-cells) $(check) $(named))
+facts := $(call ask,$(qemu)/boot/cell --facts $(CELL) $(demo-cells) $(check) $(named) \
+	$(bases:%=%-4k-max-vhe))
 of = $(patsubst $(1)/$(2)=%,%,$(filter $(1)/$(2)=%,$(facts)))
 override BASE := $(firstword $(call of,$(CELL),BASE))
 ifneq ($(filter-out $(or $(ksrc-base),$(BASE)),$(BASE)),)
@@ -65,7 +68,6 @@ $(error error: KSRC=$(KSRC) is $(ksrc-base).y, CELL=$(CELL) is of $(BASE): name 
 endif
 
 # What of the series' files there is for which base: 6.1/PATH
-bases := $(call ask,$(lib) base_names)
 claimed := $(foreach base,$(bases),$(addprefix $(base)/,$(call ask,$(lib) series_entries $(base))))
 claimed-by = $(patsubst $(1)/%,%,$(filter $(1)/%,$(claimed)))
 tests-of = $(patsubst %.c,%,$(filter aarch64/%.c arm64/%.c,$(patsubst \
@@ -82,8 +84,7 @@ facts := $(sort $(facts) $(if $(compared),$(call ask,$(qemu)/boot/cell --facts $
 
 cells := $(sort $(CELL) $(demo-cells) $(check) $(named) $(compared) \
 	$(foreach c,$(compared),$(call pristine-of,$(c))))
-kernels := $(sort 6.1-4k $(foreach c,$(cells),$(call of,$(c),KERNEL)))
-facts := $(sort $(facts) $(call ask,$(qemu)/boot/cell --facts 6.1-4k-max-vhe))
+kernels := $(sort $(bases:%=%-4k) $(foreach c,$(cells),$(call of,$(c),KERNEL)))
 stocks := $(foreach k,$(kernels),$(if $(filter stock,$(call of,$(k),FLAVOUR)),$(k)))
 built := $(filter-out $(stocks),$(kernels))
 
@@ -93,7 +94,7 @@ ready = $(1)/.git/$(if $(filter %-base,$(1)),source,replayed)
 patched-of = $(O)/$(call of,$(1),BASE)/tree
 kvm := tools/testing/selftests/kvm
 
-export V KSRC LIMIT AUTHOR SIGNOFF JOBS
+export V KSRC AUTHOR SIGNOFF JOBS
 unexport BOOT SUITE TEST QEMU APPEND LANGUAGE
 export DEBIAN := $(abspath $(O))/debian
 # What a file includes, ccache learns from the compiler: a second run of the
@@ -162,7 +163,7 @@ demo: $(demo-cells:%=run-%)
 ## make check [CELLS=core] [FORCE=1]   all tests, in the cells named, or core, or all;
 ##                         ends with a table and "N passed, N failed, N skipped". What
 ##                         has passed is not run again, unless forced
-steps := lint-fast harness $(compared:%-4k-max-vhe=base-selftests-%)
+steps := lint-fast harness $(compared:%=base-selftests-%)
 ran := $(check:%=$(O)/cell/%) $(steps:%=$(O)/results/%)
 jobs := $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell expr $(JOBS) + 1))
 
@@ -318,6 +319,7 @@ define boot
 	@mkdir -p $(2); rm -rf $(2)/*; $(series)/provenance $(call of,$(1),BASE) $(2) \
 		$(call patched-of,$(1)) $(filter-out $(call patched-of,$(1)),$(call tree-of,$(1)))
 	$(call stage,boot-$(1),boot $(1)) env QEMU='$(call emulator,$(1))' SUITE=$(SUITE) \
+		LIMIT='$(or $(LIMIT),$(if $(filter debug,$(call of,$(1),FLAVOUR)),900))' \
 		TEST='$(TEST)' APPEND='$(APPEND)' $(qemu)/boot/run $(1) $(2) \
 		$(call kernel-of,$(1)) $(3) $(4)
 endef
@@ -371,7 +373,7 @@ boot: $(call kernel-of,$(CELL))/.built $(call kernel-of,$(CELL))/initramfs.cpio 
 both := $(foreach c,$(compared),$(c) $(call pristine-of,$(c)))
 $(both:%=$(O)/base-selftests/%/ran): private SUITE := own-all
 $(both:%=$(O)/base-selftests/%/ran): private TEST :=
-$(both:%=$(O)/base-selftests/%/ran): export LIMIT := $(or $(LIMIT),900)
+$(both:%=$(O)/base-selftests/%/ran): private LIMIT := $(or $(LIMIT),900)
 $(both:%=$(O)/base-selftests/%/ran): $(O)/base-selftests/%/ran: $$(call kernel-of,$$*)/.built \
 		$$(O)/$$(call of,$$*,BASE)/base-selftests.cpio $$(call needs-emulator,$$*) \
 		$(boots) $(force) $$(if $$(call of,$$*,FLAVOUR),,| $$(O)/base-selftests/$$(call pristine-of,$$*)/ran)
@@ -379,19 +381,18 @@ $(both:%=$(O)/base-selftests/%/ran): $(O)/base-selftests/%/ran: $$(call kernel-o
 	@$(qemu)/judge/results.py cell $* $(@D) $(call base-list,$*)
 	@touch $@
 
-$(compared:%-4k-max-vhe=$(O)/results/base-selftests-%/pass): $(O)/results/base-selftests-%/pass: \
-		$(O)/base-selftests/%-4k-max-vhe/ran \
-		$(O)/base-selftests/%-base-4k-max-vhe/ran \
-		$(qemu)/build/base-selftests-% $(judges)
+$(compared:%=$(O)/results/base-selftests-%/pass): $(O)/results/base-selftests-%/pass: \
+		$(O)/base-selftests/%/ran $$(O)/base-selftests/$$(call pristine-of,$$*)/ran \
+		$(qemu)/build/base-selftests-$$(call of,$$*,BASE) $(judges)
 	$(call stage,base-selftests-$*,$*: what its own selftests say) \
 		$(qemu)/judge/results.py compare base-selftests-$* $(@D) \
-		$(O)/base-selftests/$*-base-4k-max-vhe $(O)/base-selftests/$*-4k-max-vhe \
-		$(qemu)/build/base-selftests-$*
+		$(O)/base-selftests/$(call pristine-of,$*) $(O)/base-selftests/$* \
+		$(qemu)/build/base-selftests-$(call of,$*,BASE)
 	@touch $@
 
-## make regression [BASE=6.1]  the base's own KVM selftests on the pristine and on the
-##                         patched kernel: any difference is an error
-regression: $(compared:%-4k-max-vhe=$(O)/results/base-selftests-%/pass)
+## make regression [CELL=6.1-4k-max-vhe]   the base's own KVM selftests on the pristine
+##                         and on the patched kernel: any difference is an error
+regression: $(compared:%=$(O)/results/base-selftests-%/pass)
 
 # All else that is checked prints TAP.
 define tap
@@ -427,8 +428,10 @@ refresh: $(O)/$(BASE)/tree/.git/source
 ##                         every base; only new findings count
 lint: lint-fast $(bases:%=lint-%)
 
-$(bases:%=lint-%): lint-%: $(O)/%/tree/.git/replayed $(O)/%/tree-base/.git/source
-	$(call stage,lint-$*,$*: lint) $(series)/lint $* $(O)/$* $(O)/$*/lint $(kmake)
+$(bases:%=lint-%): lint-%: $(O)/%/tree/.git/replayed $(O)/%/tree-base/.git/source \
+		$(O)/kernel/%-4k/.config
+	$(call stage,lint-$*,$*: lint) $(series)/lint $* $(O)/$* $(O)/kernel/$*-4k/.config \
+		$(O)/$*/lint
 
 ## make clean              remove all that was built
 clean:
