@@ -134,7 +134,7 @@ class Program:
         elif self.result.startswith("not ") and not (
                 self.result.endswith("# exit=1") and any(r["status"] == "fail" for r in rows)):
             rows.append(row("(the program)", "fail", self.result.partition("# ")[2]))
-        elif not rows and self.plan is None and vacuous:
+        elif not rows and not self.plan and vacuous:
             rows.append(row("(the program)", "pass"))
         elif self.plan is None:
             rows.append(row("(the program)", "fail", "it has no plan (1..N)"))

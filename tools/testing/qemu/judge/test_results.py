@@ -450,6 +450,13 @@ class Compare(Case):
         self.assertEqual(results.read(os.path.join(self.dir, "asked"))[0], "own-all b qemu 240 "
                          f"6.1-4k-max-vhe {self.dir}/again k i {path}")
 
+    def test_programs_without_rows_are_a_row(self):
+        for said in ("", "# 1..0 # SKIP part of it\n"):
+            ktap = KTAP.replace("# 1..1\n# ok 1 one\n", said)
+            result = self.judge(ktap=ktap, boot={"suite": "own"})
+            self.assertEqual(result["tests"][1]["rows"], [results.row("(the program)", "pass")])
+            self.assertEqual(self.judge(ktap=ktap)["verdict"], "fail")
+
     def test_failed_rows_of_the_base_are_not_judged_alone(self):
         ktap = KTAP.replace("# ok 1 one\n", "# not ok 1 one\n", 1)
         self.assertEqual(self.judge(ktap=ktap, boot={"suite": "own"})["verdict"], "ran")
