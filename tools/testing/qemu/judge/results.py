@@ -36,6 +36,7 @@ import fnmatch
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -525,14 +526,15 @@ def main(args):
         judge = lambda: judge_tap(args[1], args[3])
     elif len(args) == 6 and args[0] == "compare":
         def judge():
+            again = os.path.join(args[2], "again")
+            shutil.rmtree(again, ignore_errors=True)
             results = [load(directory) for directory in args[3:5]]
             listed = read(args[5])
             if listed is None:
                 raise Error(f"{args[5]}: no such list of tests")
             base = ((results[0] or {}).get("source") or {}).get("base")
             return judge_compare(args[1], results, listed, floor_of(base) if base else 0,
-                                 lambda side, test: boot_again(
-                                     results[side], test, os.path.join(args[2], "again")))
+                                 lambda side, test: boot_again(results[side], test, again))
     else:
         raise Error("usage: results.py cell CELL DIR LIST | tap NAME DIR FILE | "
                     "compare NAME DIR PRISTINE PATCHED LIST")
