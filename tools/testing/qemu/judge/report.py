@@ -98,9 +98,11 @@ class Check:
         lines = {}
         for result in self.cells:
             s = result.get("source") or {}
-            what = f"Linux {s.get('version')}" + (
-                f" ({s['package']})" if s.get("package") else "") + (
-                f", series {s['series']}" if s.get("series") else "")
+            kernel = (result.get("guest") or {}).get("kernel", "(did not boot)")
+            what = f"Linux {kernel}" + ("" if kernel == s.get("version") else
+                                        f", the tests from {s.get('version')}")
+            what += f" ({s['package']})" if s.get("package") else ""
+            what += f", series {s['series']}" if s.get("series") else ""
             what += "".join(", " + line for line in results.strange(result))
             what += f", under QEMU {result['boot'].get('version')}"
             lines.setdefault(what, []).append(result["name"])

@@ -258,7 +258,8 @@ class Expectations:
         """Turn what a row says into what it means here."""
         status = r["status"]
         for line in self.fails:
-            if not line.matches(test, r["name"]):
+            # Nothing explains what went wrong with a program as a whole.
+            if r["name"].startswith("(") or not line.matches(test, r["name"]):
                 continue
             if status == "pass":
                 r.update(status="fail", why="it has to fail here, and passed")
@@ -274,11 +275,11 @@ class Expectations:
             r.update(status="fail", why="skipped, for a reason that expect/skips does not "
                      "allow here: " + r["why"])
 
-    def unmet(self, wanted):
-        """The lines for which no row has failed"""
+    def unmet(self, pattern):
+        """The lines for which no row has failed, of tests that were asked for"""
         return [f"expect/{line.where}: {line.test}: no row failed that has to: /"
                 f"{line.what.pattern}/" for line in self.fails
-                if not line.met and not line.optional and line.test in wanted]
+                if not line.met and not line.optional and fnmatch.fnmatchcase(line.test, pattern)]
 
 
 # Judging
@@ -324,8 +325,8 @@ def guest_problems(guest, boot, source, programs, last_words):
             bits = [TAINT[i:i + 1] or f"bit {i}" for i in range(int(taint).bit_length())
                     if int(taint) & ~TAINT_ALLOWED & 1 << i]
             problems.append(f"the kernel is tainted: {' '.join(bits)} ({taint})")
-    if not source:
-        problems.append("nothing says what was tested: no file source")
+    if not source or "base" not in source:
+        problems.append("nothing says what was tested: no file source, or no base in it")
     elif "kernel" in guest and not (guest["kernel"] + ".").startswith(source["base"] + "."):
         problems.append(f"Linux {guest['kernel']} has booted, not {source['base']}")
     return problems
@@ -346,7 +347,8 @@ def judge_cell(name, directory, path, expect=EXPECT):
         result["verdict"] = "fail" if count(result["tests"], "fail") else "skip"
         return result
 
-    wanted = wanted_tests(path, suite, boot.get("test", "*"))
+    pattern = boot.get("test", "*")
+    wanted = wanted_tests(path, suite, pattern)
     programs, planned, result["guest"] = parse_kselftest(
         read(os.path.join(directory, "ktap")) or [], vacuous=suite != "series")
     problems = result["problems"]
@@ -368,7 +370,7 @@ def judge_cell(name, directory, path, expect=EXPECT):
         for test in result["tests"]:
             for r in test["rows"]:
                 expected.judge(test["name"], r)
-        problems += expected.unmet(wanted)
+        problems += expected.unmet(pattern)
         if not count(result["tests"], "pass"):
             problems.append("nothing was checked: no row has passed")
     bad = problems or suite == "series" and count(result["tests"], "fail")

@@ -11,7 +11,7 @@ import demo
 import report
 import results
 
-CELL = {"kind": "cell", "verdict": "pass", "problems": [], "control": False, "guest": {},
+CELL = {"kind": "cell", "verdict": "pass", "problems": [], "control": False, "guest": {"kernel": "6.1.192"},
         "boot": {"version": "7.2.22", "suite": "series", "test": "*"},
         "source": {"base": "6.1", "version": "6.1.192", "series": "v1-2-gabc", "edited": "no",
                    "package": "linux-source-6.1 6.1.192-1"}}
@@ -159,12 +159,14 @@ class Report(Case):
     def test_what_was_tested(self):
         self.cell()
         self.cell("6.1-16k-max-vhe", source=dict(CELL["source"], edited="yes", ksrc="/my/linux"))
-        self.report("6.1-4k-max-vhe", "6.1-16k-max-vhe")
+        self.cell("6.1-stock-4k-max-vhe", guest={"kernel": "6.1.0-9-arm64"})
+        self.report("6.1-4k-max-vhe", "6.1-16k-max-vhe", "6.1-stock-4k-max-vhe")
         for said in (self.text, self.page):
+            self.assertIn("Linux 6.1.0-9-arm64, the tests from 6.1.192 (linux", said)
             self.assertIn("Linux 6.1.192 (linux-source-6.1 6.1.192-1), series v1-2-gabc, under "
                           "QEMU 7.2.22: 6.1-4k-max-vhe", said)
             self.assertIn("tested is your own tree /my/linux, tested is an EDITED tree", said)
-        self.assertIn("in 1 of 2 cells tested is an EDITED tree, see tree.patch", self.text)
+        self.assertIn("in 1 of 3 cells tested is an EDITED tree, see tree.patch", self.text)
 
     def test_a_cell_that_this_emulator_cannot_run(self):
         self.cell()

@@ -227,6 +227,12 @@ class Controls(Case):
         for end in ("# exit=139", "# exit=254", "# TIMEOUT 45 seconds"):
             self.red("a: (the program)", self.control(ktap=CONTROL.replace("# exit=1", end)))
 
+        ktap = CONTROL.replace("ok 2 selftests: kvm: b", "not ok 2 selftests: kvm: b # exit=139")
+        self.red("b: (the program): exit=139", self.control(ktap=ktap, fails=FAILS + "? b | .\n"))
+
+    def test_a_line_for_a_test_that_is_no_more(self):
+        self.red("expect/fails:3: d: no row failed", self.control(fails=FAILS + "d | ^one$\n"))
+
     def test_a_line_that_no_row_meets(self):
         self.red("expect/fails:3: b: no row failed that has to: /^three$/",
                  self.control(fails=FAILS + "b | ^three$\n"))
@@ -273,6 +279,7 @@ class Guest(Case):
 
     def test_nothing_says_what_was_tested(self):
         self.red("nothing says what was tested", self.judge(source=""))
+        self.red("nothing says what was tested", self.judge(source="version=6.1.192\n"))
 
     def test_not_booted(self):
         with self.assertRaisesRegex(results.Error, "has it been booted"):
