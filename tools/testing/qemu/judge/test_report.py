@@ -105,6 +105,12 @@ class Report(Case):
         self.step("lint", verdict="fail", problems=["ran 1 rows of 2"])
         self.red("lint: ran 1 rows of 2", "lint")
 
+    def test_many_failures_are_for_the_page(self):
+        self.cell(marks={"a": "fail " * (report.SHOWN + 3)}, verdict="fail")
+        self.red("6.1-4k-max-vhe: a: row 1: no <such> CPU", "6.1-4k-max-vhe")
+        self.assertIn("  ... and 3 more, on the page", self.text)
+        self.assertIn(f"a: row {report.SHOWN + 2}: ", self.page)
+
     def test_a_failure_without_a_cause(self):
         self.cell(verdict="fail")
         self.red("it failed, and does not say why", "6.1-4k-max-vhe")

@@ -463,6 +463,10 @@ class Compare(Case):
             result = self.judge(ktap=ktap, boot={"suite": "own"})
             self.assertEqual(result["tests"][1]["rows"], [results.row("(the program)", "pass")])
             self.assertEqual(self.judge(ktap=ktap)["verdict"], "fail")
+        for said, why in (("# ok 1 one\n", "it has no plan (1..N)"), ("# 1..3\n", "ran 0 rows of 3")):
+            ktap = KTAP.replace("# 1..1\n# ok 1 one\n", said)
+            result = self.judge(ktap=ktap, boot={"suite": "own"})
+            self.assertEqual(result["tests"][1]["rows"][-1], results.row("(the program)", "fail", why))
 
     def test_failed_rows_of_the_base_are_not_judged_alone(self):
         ktap = KTAP.replace("# ok 1 one\n", "# not ok 1 one\n", 1)
