@@ -156,7 +156,7 @@ else
 
 ## make demo               build the patched 6.1 from nothing, boot it, show what
 ##                         a guest gets from an ordinary VMA and from vfio-pci
-demo: TEST := vfio_bar_memattr
+demo: override TEST := vfio_bar_memattr
 demo: $(demo-cells:%=run-%)
 	@$(qemu)/judge/demo.py $(demo-cells:%=$(O)/run/%)
 
@@ -339,15 +339,18 @@ force := $(if $(FORCE),FORCE)
 full := $(foreach k,$(kernels),$(firstword $(foreach c,$(check),$(if $(filter $(k),$(call \
 	of,$(c),KERNEL)),$(c)))))
 
-$(cells:%=$(O)/cell/%/pass): private APPEND = $(if $(filter $(full),$*),,\
+$(cells:%=$(O)/cell/%/booted): private APPEND = $(if $(filter $(full),$*),,\
 	KSELFTEST_MEMATTR_MODULE_FUZZ_ARGS=-n10000)
-$(cells:%=$(O)/cell/%/pass): private SUITE := series
-$(cells:%=$(O)/cell/%/pass): private TEST :=
-$(cells:%=$(O)/cell/%/pass): $(O)/cell/%/pass: $$(call kernel-of,$$*)/.built \
-		$$(call kernel-of,$$*)/initramfs.cpio $$(call needs-emulator,$$*) \
-		$(boots) $(judges) $(force)
+$(cells:%=$(O)/cell/%/booted): private override SUITE := series
+$(cells:%=$(O)/cell/%/booted): private override TEST :=
+$(cells:%=$(O)/cell/%/booted): $(O)/cell/%/booted: $$(call kernel-of,$$*)/.built \
+		$$(call kernel-of,$$*)/initramfs.cpio $$(call needs-emulator,$$*) $(boots) $(force)
 	$(call boot-series,$*,$(@D))
-	@$(qemu)/judge/results.py cell $* $(@D) $(call list,$*)
+	@touch $@
+
+# What has failed is booted again the next time.
+$(cells:%=$(O)/cell/%/pass): $(O)/cell/%/pass: $(O)/cell/%/booted $(judges)
+	@$(qemu)/judge/results.py cell $* $(@D) $(call list,$*) || { rm $<; exit 1; }
 	@touch $@
 
 $(cells:%=run-%): run-%: $$(call kernel-of,$$*)/.built $$(call needs-emulator,$$*) \
@@ -374,9 +377,9 @@ boot: $(call kernel-of,$(CELL))/.built $(call kernel-of,$(CELL))/initramfs.cpio 
 # The base's own selftests on both kernels, one after the other: some of them keep two
 # CPUs busy with waiting. A limit for each test is in the guest.
 both := $(foreach c,$(compared),$(c) $(call pristine-of,$(c)))
-$(both:%=$(O)/base-selftests/%/ran): private SUITE := own-all
-$(both:%=$(O)/base-selftests/%/ran): private TEST :=
-$(both:%=$(O)/base-selftests/%/ran): private LIMIT := $(or $(LIMIT),900)
+$(both:%=$(O)/base-selftests/%/ran): private override SUITE := own-all
+$(both:%=$(O)/base-selftests/%/ran): private override TEST :=
+$(both:%=$(O)/base-selftests/%/ran): private override LIMIT := $(or $(LIMIT),900)
 $(both:%=$(O)/base-selftests/%/ran): $(O)/base-selftests/%/ran: $$(call kernel-of,$$*)/.built \
 		$$(O)/$$(call of,$$*,BASE)/base-selftests.cpio $$(call needs-emulator,$$*) \
 		$(boots) $(force) $$(if $$(call of,$$*,FLAVOUR),,| $$(O)/base-selftests/$$(call pristine-of,$$*)/ran)

@@ -123,6 +123,17 @@ bare()
 	! grep -q -e BOOT=hang -e "TEST='nothing'" -e "SUITE=own " <<<"$output"
 }
 
+@test "a check is of all tests; a run and a shell leave its results alone" {
+	make -n O="$tmp/o" check TEST=one SUITE=own >"$tmp/steps"
+	grep -q "SUITE=series .*TEST='' .*/cell/6.1-4k-max-vhe " "$tmp/steps"
+	! grep -q -e "TEST='one'" -e SUITE=own "$tmp/steps"
+	make -n O="$tmp/o" run TEST=one >"$tmp/steps"
+	grep -q "TEST='one' .* $tmp/o/run/6.1-4k-max-vhe " "$tmp/steps"
+	make -n O="$tmp/o" boot >"$tmp/steps"
+	grep -q "$tmp/o/boot/6.1-4k-max-vhe " "$tmp/steps"
+	! grep -q -e "rm .*$tmp/o/cell" -e "rm .*$tmp/o/run" "$tmp/steps"
+}
+
 @test "a verb that does not exist is refused" {
 	run make frobnicate
 	[ "$status" -ne 0 ]
