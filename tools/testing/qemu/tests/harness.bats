@@ -53,6 +53,26 @@ bare()
 	fails_with "is there a network" /bin/sh "$qemu/host/deps" boot
 }
 
+@test "a meta package stands for its kernel, in any language; lists are fetched once" {
+	shim apt-cache <<-'END'
+		case ${LANGUAGE:-}$LC_ALL in
+		C*) echo "  Depends: linux-image-6.12.1+deb12-arm64-16k" ;;
+		*) echo "  Haengt ab von: linux-image-6.12.1+deb12-arm64-16k" ;;
+		esac
+	END
+	shim apt-get <<-END
+		echo "\$@" >>$tmp/apt
+		[ "\$1" != download ] || : >package.deb
+	END
+	shim dpkg-deb <<<'mkdir -p "$3"'
+	for _ in 1 2; do
+		LANGUAGE=de LC_ALL=de_DE.UTF-8 "$qemu/build/debian-unpack" bookworm arm64 \
+			"$tmp/out" linux-image-6.12-arm64-16k
+	done
+	[ "$(grep -c "^download .* linux-image-6.12.1+deb12-arm64-16k" "$tmp/apt")" -eq 2 ]
+	[ "$(grep -c ^update "$tmp/apt")" -eq 1 ]
+}
+
 @test "no apt: what is missing is named" {
 	bare
 	rm "$tmp/bin/apt-get"
@@ -229,7 +249,24 @@ pairs()
 	grep -q "^not ok 1 - shellcheck" <<<"$output"
 }
 
-@test "what ends early, and what failed, leaves no result of before" {
+@test "a step that fails leaves no result of before to those that depend on it" {
+	shim apt-get <<<'exit 100'
+	mkdir -p "$tmp/o/cell/6.1-stock-4k-max-vhe"
+	touch "$tmp/o/CACHEDIR.TAG"
+	cd "$tmp/o/cell/6.1-stock-4k-max-vhe"
+	echo '{"name": "6.1-stock-4k-max-vhe", "verdict": "pass"}' >result.json
+	touch booted pass
+	cd "$root"
+	SRCDIR=$tmp/none run make O="$tmp/o" CELLS=6.1-stock-4k-max-vhe check
+	echo "$output"
+	[ "$status" -ne 0 ]
+	grep -q "6.1-stock-4k-max-vhe: no result: it did not get to run" <<<"$output"
+	grep -q "harness: no result: it did not get to run" <<<"$output"
+	grep -qx "4 passed, 2 failed, 0 skipped" <<<"$output"
+	[ ! -e "$tmp/o/cell/6.1-stock-4k-max-vhe/result.json" ]
+}
+
+@test "a program that fails without a failed row bails out" {
 	mkdir -p "$tmp/o/results"
 	shim broken <<<'echo "1..2"; echo "ok 1 - one"; exit 1'
 	run "$qemu/host/tap" some "$tmp/o/results" broken
