@@ -135,17 +135,18 @@ def tests_of(result):
 
 
 def text(check):
+    width = max([len(r["name"]) for r in check.results], default=0) + 2
     yield ""
     for i, column in enumerate(check.columns):
-        yield f"  {'':36}" + "|  " * i + column
+        yield f"  {'':{width}}" + "|  " * i + column
     for result in check.cells:
         test = tests_of(result)
         line = "".join(f"{mark(test(c)):3}" for c in check.columns)
-        yield f"  {result['name']:36}{line}" + "!" * bool(result["problems"])
+        yield f"  {result['name']:{width}}{line}" + "!" * bool(result["problems"])
     yield ""
     for result in check.steps:
         sign = "XX" if result["verdict"] == "fail" else mark(result["tests"][0])
-        yield f"  {result['name']:36}{sign:3}({results.summary(result)})"
+        yield f"  {result['name']:{width}}{sign:3}({results.summary(result)})"
     yield ""
     yield "  " + "   ".join(f"{sign} {what}" for sign, what in MARKS.items())
     yield "  ! the cell itself failed"
