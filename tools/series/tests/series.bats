@@ -235,8 +235,13 @@ hostile_user()
 @test "a refresh does not overwrite what was edited here" {
 	unedited
 	mkdir "$tmp/tree"
-	cp -r "$o/6.1/tree/.git" "$tmp/tree"
-	git -C "$tmp/tree" checkout -q -f
+	# With a git directory of its own, which for the rest is that of the tree
+	cp -rs "$(realpath "$o")/6.1/tree/.git" "$tmp/tree"
+	for file in HEAD config sums; do
+		rm "$tmp/tree/.git/$file"
+		cp "$o/6.1/tree/.git/$file" "$tmp/tree/.git"
+	done
+	git -C "$tmp/tree" config core.worktree "$(realpath "$o")/6.1/tree"
 	sed -i '1s/^......../00000000/' "$tmp/tree/.git/sums"
 	run "$series/refresh" 6.1 "$tmp/tree"
 	echo "$output"
