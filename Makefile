@@ -335,9 +335,10 @@ boots := $(wildcard $(addprefix $(qemu)/,boot/run boot/cell boot/cpus))
 judges := $(filter-out %/expect %/__pycache__,$(wildcard $(qemu)/judge/* $(qemu)/judge/expect/*))
 force := $(if $(FORCE),FORCE)
 
-# The first cell of a kernel has the module's fuzzer in full, the others a tenth.
+# The first cell of a kernel has the module's fuzzer in full, the others a tenth; the
+# debug kernel, where each call takes so much longer, that too.
 full := $(foreach k,$(kernels),$(firstword $(foreach c,$(check),$(if $(filter $(k),$(call \
-	of,$(c),KERNEL)),$(c)))))
+	of,$(c),KERNEL)),$(if $(filter debug,$(call of,$(c),FLAVOUR)),,$(c))))))
 
 $(cells:%=$(O)/cell/%/booted): private APPEND = $(if $(filter $(full),$*),,\
 	KSELFTEST_MEMATTR_MODULE_FUZZ_ARGS=-n10000)
