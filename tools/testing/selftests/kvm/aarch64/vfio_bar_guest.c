@@ -13,6 +13,9 @@
  * stage 1 makes it fault (on RAM), or one chosen at stage 2 (on the BAR as
  * sysfs maps it).  Cases that prove nothing on this machine are skipped.
  *
+ * What the guest stores with each type has to be what the VMM loads, and the
+ * other way round, in each width, and unaligned where the type allows it.
+ *
  * A kernel without VM_ALLOW_ANY_UNCACHED fails the vfio-pci cases with a
  * Normal stage-1 type, on a machine that enforces alignment at stage 2.
  */
@@ -75,11 +78,6 @@ static const struct {
 /* Does a Device type at stage 1, or at stage 2, make the action fault? */
 static bool enforced_s1[NR_ACTIONS], enforced_s2[NR_ACTIONS];
 
-struct test_case {
-	enum bar_source source;
-	uint8_t s1;
-};
-
 /* Both ways in which the wrong alignment of a Device access shows. */
 static bool is_alignment_fault(const struct bar_result *res)
 {
@@ -111,7 +109,15 @@ static struct bar_result act(enum action a, const struct bar_slot *slot,
 		res = bar_vm_do(&bv, BAR_WRITE64, slot->gpa, res.val);
 	if (res.outcome != BAR_OK)
 		return res;
+	bar_vm_flush(&bv);
 	return bar_vm_do(&bv, actions[a].op, slot->gpa + actions[a].offset, 0);
+}
+
+/* Unaligned loads may be as harmful to a device as stores. */
+static bool permitted(enum action a)
+{
+	return actions[a].write ? vfio_pci_may_write(main_dev) :
+				  vfio_pci_named(main_dev);
 }
 
 static void probe(void)
@@ -132,8 +138,7 @@ static void probe(void)
 		enforced_s1[a] = is_alignment_fault(&res);
 
 		/* Normal at stage 1, and Device at stage 2, if KVM says so. */
-		if (via_sysfs.hva &&
-		    (!actions[a].write || vfio_pci_may_write(main_dev))) {
+		if (via_sysfs.hva && permitted(a)) {
 			res = act(a, &via_sysfs, MEMATTR_NORMAL_NC);
 			enforced_s2[a] = is_alignment_fault(&res) &&
 					 bar_vm_check_leaf(&machine, &bv,
@@ -148,26 +153,26 @@ static void probe(void)
 	}
 }
 
-static void run(const struct test_case *t, enum action a)
+static void run(enum bar_source source, uint8_t s1, enum action a)
 {
-	const struct bar_slot *slot = t->source == BAR_VFIO ? &via_vfio :
+	const struct bar_slot *slot = source == BAR_VFIO ? &via_vfio :
 							       &via_sysfs;
-	uint8_t want = t->source == BAR_VFIO ? MEMATTR_NORMAL_NC :
+	uint8_t want = source == BAR_VFIO ? MEMATTR_NORMAL_NC :
 					       MEMATTR_DEVICE_nGnRE;
-	bool s1_device = memattr_is_device(t->s1);
+	bool s1_device = memattr_is_device(s1);
 	bool device = s1_device || memattr_is_device(want);
 	struct bar_result res;
 	bool enforced, ok;
 	char name[128];
 
 	snprintf(name, sizeof(name), "%s, stage 1 %s (0x%02x): %s",
-		 t->source == BAR_VFIO ? "vfio-pci" : "sysfs",
-		 memattr_name(t->s1), t->s1, actions[a].name);
+		 source == BAR_VFIO ? "vfio-pci" : "sysfs",
+		 memattr_name(s1), s1, actions[a].name);
 	if (!slot->hva) {
 		memattr_skip(name, "%s", no_sysfs);
 		return;
 	}
-	if (actions[a].write && !vfio_pci_may_write(main_dev)) {
+	if (!permitted(a)) {
 		memattr_skip(name, "%s", vfio_bar_why());
 		return;
 	}
@@ -188,7 +193,7 @@ static void run(const struct test_case *t, enum action a)
 		return;
 	}
 
-	res = act(a, slot, t->s1);
+	res = act(a, slot, s1);
 	if (a == EXCLUSIVE)
 		ok = res.outcome == BAR_OK || is_unsupported_exclusive(&res);
 	else if (device)
@@ -203,32 +208,105 @@ static void run(const struct test_case *t, enum action a)
 	ksft_test_result(ok, "%s\n", name);
 }
 
-static const struct test_case cases[] = {
-	/* Device types of the guest's choice are Device: alignment fault. */
-	{ BAR_VFIO, MEMATTR_DEVICE_nGnRnE },
-	{ BAR_VFIO, MEMATTR_DEVICE_nGnRE },
-	{ BAR_VFIO, MEMATTR_DEVICE_nGRE },
-	{ BAR_VFIO, MEMATTR_DEVICE_GRE },
-	/* Normal types are Normal-NC: done. */
-	{ BAR_VFIO, MEMATTR_NORMAL_NC },
-	{ BAR_VFIO, MEMATTR_NORMAL_WT },
-	{ BAR_VFIO, MEMATTR_NORMAL_WB },
-	/* An ordinary VMA is Device at stage 2: alignment fault, always. */
-	{ BAR_SYSFS, MEMATTR_DEVICE_nGnRnE },
-	{ BAR_SYSFS, MEMATTR_DEVICE_nGnRE },
-	{ BAR_SYSFS, MEMATTR_DEVICE_nGRE },
-	{ BAR_SYSFS, MEMATTR_DEVICE_GRE },
-	{ BAR_SYSFS, MEMATTR_NORMAL_NC },
-	{ BAR_SYSFS, MEMATTR_NORMAL_WT },
-	{ BAR_SYSFS, MEMATTR_NORMAL_WB },
+static const struct {
+	enum bar_op load, store;
+	unsigned int bytes;
+} widths[] = {
+	{ BAR_READ8, BAR_WRITE8, 1 },
+	{ BAR_READ16, BAR_WRITE16, 2 },
+	{ BAR_READ32, BAR_WRITE32, 4 },
+	{ BAR_READ64, BAR_WRITE64, 8 },
+	{ BAR_LDP, BAR_STP, 16 },
 };
+
+/* The bytes around what the guest stores to have to stay. */
+#define DATA_AREA	64
+#define DATA_GUARD	0xee
+
+/* One width at one offset, with two patterns that differ everywhere */
+static bool check_data(const char *name, int width, unsigned int offset)
+{
+	unsigned int i, bytes = widths[width].bytes;
+	uint8_t *area = via_vfio.hva;
+	uint64_t word[2] = { 0xf1e2d3c4b5a69788 + offset, };
+	uint8_t *is, *want = (uint8_t *)word;
+	uint64_t expected;
+	struct bar_result res;
+
+	word[1] = ~word[0];
+	for (i = 0; i < DATA_AREA; i++)
+		WRITE_ONCE(area[i], DATA_GUARD);
+	res = bar_vm_do(&bv, widths[width].store, via_vfio.gpa + offset, word[0]);
+	if (!bar_vm_expect(name, &res, BAR_OK))
+		return false;
+	for (i = 0; i < DATA_AREA; i++) {
+		bool in = i >= offset && i < offset + bytes;
+		uint8_t byte = READ_ONCE(area[i]);
+
+		if (byte == (in ? want[i - offset] : DATA_GUARD))
+			continue;
+		ksft_print_msg("%s: %u bytes stored at offset %u: the VMM finds 0x%02x at %u\n",
+			       name, bytes, offset, byte, i);
+		return false;
+	}
+
+	memset(word, 0, sizeof(word));
+	is = (uint8_t *)word;
+	for (i = 0; i < bytes; i++) {
+		is[i] = 0x1f + 13 * i + offset;
+		WRITE_ONCE(area[offset + i], is[i]);
+	}
+	expected = word[0] ^ word[1];
+	res = bar_vm_do(&bv, widths[width].load, via_vfio.gpa + offset, 0);
+	if (!bar_vm_expect(name, &res, BAR_OK))
+		return false;
+	if (res.val != expected)
+		ksft_print_msg("%s: %u bytes loaded at offset %u: 0x%lx, not 0x%lx\n",
+			       name, bytes, offset, (unsigned long)res.val,
+			       (unsigned long)expected);
+	return res.val == expected;
+}
+
+static void run_data(uint8_t s1)
+{
+	bool ok = true;
+	char name[128];
+	int w;
+
+	snprintf(name, sizeof(name), "vfio-pci, stage 1 %s (0x%02x): data",
+		 memattr_name(s1), s1);
+	if (!vfio_pci_may_write(main_dev)) {
+		memattr_skip(name, "%s", vfio_bar_why());
+		return;
+	}
+	bar_vm_set_type(&bv, s1);
+	for (w = 0; w < ARRAY_SIZE(widths); w++) {
+		ok &= check_data(name, w, 16);
+		if (!memattr_is_device(s1) && widths[w].bytes > 1)
+			ok &= check_data(name, w, 19);
+	}
+	ksft_test_result(ok, "%s\n", name);
+}
+
+/*
+ * Through vfio-pci: the Device types are Device, as the guest chose, and fault;
+ * the Normal types are Normal-NC, and work.  Through an ordinary VMA, which is
+ * Device at stage 2, each of them faults.
+ */
+static const uint8_t types[] = {
+	MEMATTR_DEVICE_nGnRnE, MEMATTR_DEVICE_nGnRE, MEMATTR_DEVICE_nGRE,
+	MEMATTR_DEVICE_GRE, MEMATTR_NORMAL_NC, MEMATTR_NORMAL_WT,
+	MEMATTR_NORMAL_WB,
+};
+
+static const enum bar_source sources[] = { BAR_VFIO, BAR_SYSFS };
 
 int main(int argc, char *argv[])
 {
 	size_t size = 16 * getpagesize();
 	enum action a;
 	void *p;
-	int i;
+	int i, s;
 
 	setbuf(stdout, NULL);
 	ksft_print_header();
@@ -247,10 +325,14 @@ int main(int argc, char *argv[])
 	bar_vm_add_mem(&bv, &ram, WIN_RAM, 0, p, size);
 	probe();
 
-	ksft_set_plan(ARRAY_SIZE(cases) * NR_ACTIONS);
-	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		for (a = 0; a < NR_ACTIONS; a++)
-			run(&cases[i], a);
+	ksft_set_plan((ARRAY_SIZE(sources) * NR_ACTIONS + 1) *
+		      ARRAY_SIZE(types));
+	for (s = 0; s < ARRAY_SIZE(sources); s++)
+		for (i = 0; i < ARRAY_SIZE(types); i++)
+			for (a = 0; a < NR_ACTIONS; a++)
+				run(sources[s], types[i], a);
+	for (i = 0; i < ARRAY_SIZE(types); i++)
+		run_data(types[i]);
 
 	bar_vm_remove(&bv, &via_vfio);
 	bar_vm_remove(&bv, &via_sysfs);

@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What becomes of a BAR's stage-2 mapping when its backing changes?
+ * What becomes of a BAR's stage-2 mapping when the VMM changes its backing?
  *
- * Whatever happens to the VMA, the memslot or the device, afterwards the
- * stage-2 leaf is gone, or it is right: for the page the VMA now maps, and of
- * the type that VMA asks for.  A guest that maps MMIO Normal-NC must not be
- * able to reach a device that stopped decoding, or that is being reset.  So
- * for these two events the order is observed, too: kprobe events show that
- * KVM finished removing the stage-2 mapping before the configuration write or
- * the reset reaches the device.
+ * Whatever happens to the VMA, the memslot or the VMM, afterwards the stage-2
+ * leaf is gone, or it is right: for the page the VMA now maps, and of the type
+ * that VMA asks for.  What vfio-pci does to a mapping is in vfio_bar_revoke.
  *
  * "As before" below is the type found on the first touch, so that only the
  * case that asks for Normal-NC depends on VM_ALLOW_ANY_UNCACHED.
@@ -17,15 +13,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
-#include <linux/pci_regs.h>
 #include <linux/sizes.h>
 
 #include "kvm_util.h"
@@ -52,179 +46,10 @@ static uint8_t vfio_type = MEMATTR_NORMAL_NC;
 struct test_case {
 	const char *name;
 	bool (*run)(const struct test_case *t, struct bar_slot *slot);
-	const char *reset_method;
-	const char *probe;
 };
 
 /* Set by a case that turns out to have nothing to run on. */
 static char skip[512];
-
-/* Tracing of the order of events. */
-
-static char trace_group[32];
-static char trace_root[64];
-static char trace_instance[128];
-
-static bool trace_write(const char *dir, const char *file, const char *text,
-			int flags)
-{
-	char path[256];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	fd = open(path, O_WRONLY | flags);
-	if (fd < 0)
-		return false;
-	n = write(fd, text, strlen(text));
-	close(fd);
-	return n == strlen(text);
-}
-
-static bool trace_probe(const char *fmt, ...)
-{
-	char def[256];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(def, sizeof(def), fmt, ap);
-	va_end(ap);
-	return trace_write(trace_root, "kprobe_events", def, O_APPEND);
-}
-
-static void trace_stop(void)
-{
-	static const char * const events[] = { "unmap", "unmapped", "device" };
-	char path[256];
-	int i;
-
-	if (!trace_group[0])
-		return;
-	if (trace_instance[0]) {
-		snprintf(path, sizeof(path), "events/%s/enable", trace_group);
-		trace_write(trace_instance, path, "0", 0);
-		rmdir(trace_instance);
-		trace_instance[0] = 0;
-	}
-	for (i = 0; i < ARRAY_SIZE(events); i++)
-		trace_probe("-:%s/%s", trace_group, events[i]);
-	trace_group[0] = 0;
-}
-
-static void trace_signal(int sig)
-{
-	trace_stop();
-	signal(sig, SIG_DFL);
-	raise(sig);
-}
-
-/*
- * Record when KVM starts and ends removing a range of guest frames, and when
- * @probe, the function that reaches for the device, is entered.
- */
-static bool trace_start(const char *probe)
-{
-	char path[256];
-
-	strcpy(trace_root, "/sys/kernel/tracing");
-	snprintf(path, sizeof(path), "%s/trace", trace_root);
-	if (access(path, F_OK)) {
-		strcpy(trace_root, "/sys/kernel/debug/tracing");
-		snprintf(path, sizeof(path), "%s/trace", trace_root);
-	}
-	if (access(path, F_OK)) {
-		snprintf(skip, sizeof(skip),
-			 "the order of events needs tracefs: mount -t tracefs none /sys/kernel/tracing (CONFIG_TRACING)");
-		return false;
-	}
-	snprintf(path, sizeof(path), "%s/kprobe_events", trace_root);
-	if (access(path, W_OK)) {
-		snprintf(skip, sizeof(skip),
-			 "the order of events needs kprobe events: build the kernel with CONFIG_KPROBE_EVENTS");
-		return false;
-	}
-
-	snprintf(trace_group, sizeof(trace_group), "vfio_bar_%d", getpid());
-	/* struct kvm_gfn_range: slot, start, end */
-	if (!trace_probe("p:%s/unmap kvm_unmap_gfn_range start=+8(%%x1):x64 end=+16(%%x1):x64",
-			 trace_group) ||
-	    !trace_probe("r:%s/unmapped kvm_unmap_gfn_range", trace_group) ||
-	    !trace_probe("p:%s/device %s pos=%%x1:x32 val=%%x2:x32",
-			 trace_group, probe)) {
-		snprintf(skip, sizeof(skip),
-			 "the order of events needs kprobes on kvm_unmap_gfn_range and %s: %s: is kprobes/enabled 0?",
-			 probe, strerror(errno));
-		trace_stop();
-		return false;
-	}
-
-	/* An instance of our own; "counter" orders the events of all CPUs. */
-	snprintf(path, sizeof(path), "%s/instances/%s", trace_root, trace_group);
-	TEST_ASSERT(!mkdir(path, 0700), "mkdir %s: %s", path, strerror(errno));
-	strcpy(trace_instance, path);
-	snprintf(path, sizeof(path), "events/%s/enable", trace_group);
-	TEST_ASSERT(trace_write(trace_instance, "trace_clock", "counter", 0) &&
-		    trace_write(trace_instance, path, "1", 0),
-		    "cannot start tracing in %s: %s", trace_instance,
-		    strerror(errno));
-	return true;
-}
-
-/*
- * Was the stage-2 mapping of @gpa gone when the device was reached?  With
- * @command, only configuration writes that clear PCI_COMMAND_MEMORY count.
- */
-static bool trace_check_order(const char *name, uint64_t gpa, bool command)
-{
-	uint64_t gfn = gpa / getpagesize();
-	bool unmapping = false, unmapped = false, reached = false, ok = true;
-	char path[256], line[512], self[32];
-	FILE *f;
-
-	snprintf(self, sizeof(self), "-%d ", (int)syscall(SYS_gettid));
-	snprintf(path, sizeof(path), "%s/trace", trace_instance);
-	f = fopen(path, "r");
-	TEST_ASSERT(f, "%s: %s", path, strerror(errno));
-	while (fgets(line, sizeof(line), f)) {
-		unsigned long start, end;
-		unsigned int pos, val;
-		char *s;
-
-		/* All of it happens in the thread that asked for it. */
-		if (line[0] == '#' || !strstr(line, self))
-			continue;
-		s = strstr(line, " start=");
-		if (strstr(line, " unmap: ") && s &&
-		    sscanf(s, " start=%lx end=%lx", &start, &end) == 2) {
-			unmapping = start <= gfn && gfn < end;
-			continue;
-		}
-		if (strstr(line, " unmapped: ")) {
-			unmapped |= unmapping;
-			unmapping = false;
-			continue;
-		}
-		s = strstr(line, " pos=");
-		if (!strstr(line, " device: ") || !s ||
-		    sscanf(s, " pos=%x val=%x", &pos, &val) != 2)
-			continue;
-		if (command && (pos != PCI_COMMAND || val & PCI_COMMAND_MEMORY))
-			continue;
-		reached = true;
-		if (!unmapped) {
-			ksft_print_msg("%s: the device was reached before stage 2 was unmapped\n",
-				       name);
-			ok = false;
-		}
-		break;
-	}
-	fclose(f);
-	if (!reached) {
-		ksft_print_msg("%s: the device was not reached\n", name);
-		ok = false;
-	}
-	return ok;
-}
 
 /* What the cases share. */
 
@@ -241,19 +66,14 @@ static bool add_bar(struct bar_slot *slot, const struct vfio_pci_dev *dev,
 static bool touch(const struct test_case *t, uint64_t gpa, uint8_t type,
 		  bool writable, uint64_t oa)
 {
-	struct bar_leaf_want want = {
+	return bar_vm_check_touch(&machine, &bv, t->name, gpa,
+				  &(struct bar_leaf_want){
 		.type = type,
 		.read = true,
 		.write = writable,
 		.any_exec = type == MEMATTR_NORMAL_WB,
 		.oa = oa,
-	};
-	struct bar_result res;
-
-	bar_vm_map(&bv, gpa);
-	res = bar_vm_do(&bv, BAR_READ32, gpa, 0);
-	return bar_vm_expect(t->name, &res, BAR_OK) &
-	       bar_vm_check_leaf(&machine, &bv, t->name, gpa, &want);
+	});
 }
 
 /* As before: what vfio-pci's VMA gave on the first touch. */
@@ -262,16 +82,19 @@ static bool touch_bar(const struct test_case *t, const struct bar_slot *slot)
 	return touch(t, slot->gpa, vfio_type, true, slot->pa);
 }
 
-/* There is no leaf, and an access ends KVM_RUN with -EFAULT. */
+/* The device is opened anew after it was closed, and its BAR is as before. */
+static bool back_again(const struct test_case *t, struct bar_slot *slot)
+{
+	if (vfio_pci_open(main_dev, VFIO_PCI_ANY)) {
+		ksft_print_msg("%s: %s\n", t->name, vfio_bar_why());
+		return false;
+	}
+	return add_bar(slot, main_dev, main_bar) && touch_bar(t, slot);
+}
+
 static bool gone(const struct test_case *t, uint64_t gpa)
 {
-	bool ok = bar_vm_check_no_leaf(&machine, &bv, t->name, gpa);
-	struct bar_result res;
-
-	res = bar_vm_do(&bv, BAR_READ32, gpa, 0);
-	ok &= bar_vm_expect(t->name, &res, BAR_RUN_FAILED);
-	ok &= res.err == EFAULT;
-	return ok & bar_vm_check_no_leaf(&machine, &bv, t->name, gpa);
+	return bar_vm_check_gone(&machine, &bv, t->name, gpa);
 }
 
 /* Right after an event the leaf is gone, or still of the same page. */
@@ -289,8 +112,6 @@ static bool gone_or_right(const struct test_case *t, const struct bar_slot *slot
 	return false;
 }
 
-/* The device stops decoding, or is reset. */
-
 static bool test_first_touch(const struct test_case *t, struct bar_slot *slot)
 {
 	vfio_type = MEMATTR_NORMAL_NC;
@@ -299,95 +120,6 @@ static bool test_first_touch(const struct test_case *t, struct bar_slot *slot)
 	/* The other cases then compare with what the kernel does instead. */
 	vfio_type = MEMATTR_DEVICE_nGnRE;
 	return false;
-}
-
-static bool test_decode(const struct test_case *t, struct bar_slot *slot)
-{
-	bool ok = touch_bar(t, slot);
-
-	vfio_pci_set_memory_decode(main_dev, false);
-	ok &= gone(t, slot->gpa);
-	vfio_pci_set_memory_decode(main_dev, true);
-	return ok & touch_bar(t, slot);
-}
-
-static bool test_decode_order(const struct test_case *t, struct bar_slot *slot)
-{
-	bool ok = touch_bar(t, slot);
-
-	if (!trace_start(t->probe))
-		return ok;
-	vfio_pci_set_memory_decode(main_dev, false);
-	ok &= trace_check_order(t->name, slot->gpa, true);
-	trace_stop();
-	ok &= gone(t, slot->gpa);
-	vfio_pci_set_memory_decode(main_dev, true);
-	return ok & touch_bar(t, slot);
-}
-
-/* A prefetchable BAR of a device whose first reset method is the wanted one. */
-static struct vfio_pci_dev *find_reset(const char *method, int *bar)
-{
-	struct vfio_bar_want want = {
-		.set = VFIO_BAR_F_PREFETCH,
-		.dev_flags = VFIO_DEVICE_FLAGS_RESET,
-		.what = "a prefetchable BAR of a device that can be reset",
-	};
-	struct vfio_pci_dev *dev;
-	int i;
-
-	for (i = 0; i < nr_devs; i++) {
-		char path[128], first[32] = "";
-		FILE *f;
-
-		dev = vfio_pci_find_bar(&devs[i], 1, &want, 0, bar);
-		if (!dev)
-			continue;
-		snprintf(path, sizeof(path),
-			 "/sys/bus/pci/devices/%s/reset_method", dev->bdf);
-		f = fopen(path, "r");
-		if (f) {
-			if (fscanf(f, "%31s", first) != 1)
-				first[0] = 0;
-			fclose(f);
-		}
-		if (!strcmp(first, method))
-			return dev;
-	}
-	snprintf(skip, sizeof(skip),
-		 "no device with a prefetchable BAR is reset by \"%s\": bind one that is to vfio-pci (see its reset_method in sysfs)",
-		 method);
-	return NULL;
-}
-
-static bool test_reset(const struct test_case *t, struct bar_slot *unused)
-{
-	struct vfio_pci_dev *dev;
-	bool ok, traced, hot = !strcmp(t->probe, "pci_reset_bus");
-	struct bar_slot slot;
-	int bar;
-
-	dev = find_reset(t->reset_method, &bar);
-	if (!dev)
-		return true;
-	ksft_print_msg("%s: %s BAR %d\n", t->name, dev->bdf, bar);
-	bar_vm_remove(&bv, unused);
-	if (!add_bar(&slot, dev, bar))
-		return false;
-
-	ok = touch_bar(t, &slot);
-	traced = trace_start(t->probe);
-	if ((hot ? vfio_pci_hot_reset(dev) : vfio_pci_reset(dev))) {
-		ksft_print_msg("%s: %s\n", t->name, vfio_bar_why());
-		ok = false;
-	} else if (traced) {
-		ok &= trace_check_order(t->name, slot.gpa, false);
-	}
-	trace_stop();
-	ok &= bar_vm_check_no_leaf(&machine, &bv, t->name, slot.gpa);
-	ok &= touch_bar(t, &slot);
-	bar_vm_remove(&bv, &slot);
-	return ok;
 }
 
 /* The VMA changes. */
@@ -479,22 +211,44 @@ static bool test_mprotect(const struct test_case *t, struct bar_slot *slot)
 	return ok & touch_bar(t, slot);
 }
 
+static void no_op(int sig)
+{
+}
+
 /*
- * The guest does not try an access while its VMM has none.  What KVM_RUN makes
- * of an attempt differs: some kernels look only at the host's descriptor, which
- * is still there, and carry it out; some retry until a signal comes.
+ * PROT_NONE takes the BAR from the VMM, but not from its guest.  KVM looks at
+ * the host's page table entry, which is still there.  6.1 takes it as it is,
+ * and the guest's access is carried out.  Later kernels want to fault it in
+ * first, which does not help, and KVM_RUN retries until a signal comes.
  */
 static bool test_prot_none(const struct test_case *t, struct bar_slot *slot)
 {
+	struct itimerval ms100 = { .it_value.tv_usec = 100000 };
+	struct sigaction sa = { .sa_handler = no_op };
 	bool ok = touch_bar(t, slot);
+	struct bar_result res;
 
 	TEST_ASSERT(!mprotect(slot->hva, slot->size, PROT_NONE), "mprotect: %s",
 		    strerror(errno));
 	ok &= bar_vm_check_no_leaf(&machine, &bv, t->name, slot->gpa);
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &ms100, NULL);
+	bv.interruptible = true;
+	res = bar_vm_do(&bv, BAR_READ32, slot->gpa, 0);
+	bv.interruptible = false;
+	setitimer(ITIMER_REAL, &(struct itimerval){}, NULL);
+	ksft_print_msg("%s: the guest's load: %s\n", t->name,
+		       bar_result_str(&res));
+	if (res.outcome == BAR_OK)
+		ok &= gone_or_right(t, slot);
+	else
+		ok &= bar_vm_expect(t->name, &res, BAR_INTERRUPTED) &
+		      bar_vm_check_no_leaf(&machine, &bv, t->name, slot->gpa);
+
 	TEST_ASSERT(!mprotect(slot->hva, slot->size, RW), "mprotect: %s",
 		    strerror(errno));
-	ok &= bar_vm_check_no_leaf(&machine, &bv, t->name, slot->gpa);
-	return ok & touch_bar(t, slot);
+	return ok & gone_or_right(t, slot) & touch_bar(t, slot);
 }
 
 static bool test_mremap(const struct test_case *t, struct bar_slot *slot)
@@ -622,12 +376,57 @@ static bool test_slot_readd_sysfs(const struct test_case *t,
 	return ok & touch_bar(t, slot);
 }
 
-/* The device is closed with the VM alive. */
+/* What KVM refuses to do with a BAR's memslot leaves the slot as it is. */
+
+static bool refused(const struct test_case *t, const struct bar_slot *slot,
+		    uint32_t flags)
+{
+	int ret = bar_vm_try_slot_at(&bv, slot->window, flags, slot->gpa,
+				     slot->hva, slot->size);
+
+	if (ret == -1 && errno == EINVAL)
+		return touch_bar(t, slot);
+	ksft_print_msg("%s: it is %s\n", t->name,
+		       ret ? strerror(errno) : "accepted");
+	return false;
+}
+
+static bool test_no_dirty_log(const struct test_case *t, struct bar_slot *slot)
+{
+	return touch_bar(t, slot) & refused(t, slot, KVM_MEM_LOG_DIRTY_PAGES);
+}
+
+static bool test_no_readonly(const struct test_case *t, struct bar_slot *slot)
+{
+	return touch_bar(t, slot) & refused(t, slot, KVM_MEM_READONLY);
+}
+
+/* With tags the guest could make the VMM's view of shared memory fault. */
+static bool test_no_mte(const struct test_case *t, struct bar_slot *slot)
+{
+	struct kvm_vm *vm;
+	bool ok;
+
+	if (!kvm_has_cap(KVM_CAP_ARM_MTE)) {
+		snprintf(skip, sizeof(skip),
+			 "no KVM_CAP_ARM_MTE: it needs a CPU with FEAT_MTE2 and CONFIG_ARM64_MTE");
+		return true;
+	}
+	vm = vm_create_barebones();
+	vm_enable_cap(vm, KVM_CAP_ARM_MTE, 0);
+	ok = __vm_set_user_memory_region(vm, 0, 0, slot->gpa, slot->size,
+					 slot->hva) == -1 && errno == EINVAL;
+	if (!ok)
+		ksft_print_msg("%s: it is accepted\n", t->name);
+	kvm_vm_free(vm);
+	return ok;
+}
+
+/* The VMM or the device goes away with the VM alive. */
 
 static bool test_close(const struct test_case *t, struct bar_slot *slot)
 {
 	bool ok = touch_bar(t, slot);
-	struct bar_slot again;
 
 	/* The mapping holds the device open: nothing changes yet. */
 	vfio_pci_close(main_dev);
@@ -638,15 +437,118 @@ static bool test_close(const struct test_case *t, struct bar_slot *slot)
 	ok &= gone(t, slot->gpa);
 	bar_vm_slot(&bv, slot->window, 0, slot->hva, 0);
 	slot->hva = NULL;
-	if (vfio_pci_open(main_dev, VFIO_PCI_ANY)) {
-		ksft_print_msg("%s: %s\n", t->name, vfio_bar_why());
+	return ok & back_again(t, slot);
+}
+
+static bool test_kill(const struct test_case *t, struct bar_slot *slot)
+{
+	int to_parent[2], pidfd, vm_fd, status;
+	struct kvm_memattr_leaf leaf;
+	bool ok = true;
+	pid_t pid;
+
+	TEST_ASSERT(!pipe(to_parent), "pipe: %s", strerror(errno));
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid) {
+		struct bar_slot inherited;
+
+		bar_vm_create(&bv);
+		bar_vm_set_type(&bv, MEMATTR_NORMAL_NC);
+		bar_vm_add_mem(&bv, &inherited, 0, 0, slot->hva, slot->size);
+		inherited.pa = slot->pa;
+		ok = touch_bar(t, &inherited) &&
+		     write(to_parent[1], &bv.vm->fd, sizeof(int)) == sizeof(int);
+		while (ok)
+			bar_vm_do(&bv, BAR_READ32, inherited.gpa, 0);
+		_exit(1);
+	}
+	close(to_parent[1]);
+	if (read(to_parent[0], &vm_fd, sizeof(vm_fd)) != sizeof(vm_fd)) {
+		ksft_print_msg("%s: the child found no mapping\n", t->name);
+		ok = false;
+	}
+	close(to_parent[0]);
+	pidfd = syscall(__NR_pidfd_open, pid, 0);
+	vm_fd = ok ? syscall(__NR_pidfd_getfd, pidfd, vm_fd, 0) : -1;
+	/* The VM outlives its VMM by this descriptor, and its leaf does not. */
+	ok = ok && !memattr_leaf(&machine, vm_fd, slot->gpa, &leaf);
+	kill(pid, SIGKILL);
+	TEST_ASSERT(waitpid(pid, &status, 0) == pid, "waitpid: %s",
+		    strerror(errno));
+	ok &= WIFSIGNALED(status);
+	if (!ok || !memattr_leaf(&machine, vm_fd, slot->gpa, &leaf)) {
+		ksft_print_msg("%s: no leaf before it, or still one after it\n",
+			       t->name);
+		ok = false;
+	}
+	close(vm_fd);
+	close(pidfd);
+	return ok & touch_bar(t, slot);
+}
+
+/*
+ * The driver is unbound, or the device removed, by somebody else.  That waits
+ * until the VMM has let go of the device, which it may do at its leisure.
+ */
+static bool unplug(const struct test_case *t, struct bar_slot *slot,
+		   const char *file, const char *text)
+{
+	bool ok = touch_bar(t, slot);
+	char path[128];
+	int i, status;
+	pid_t pid;
+
+	if (!vfio_pci_named(main_dev)) {
+		snprintf(skip, sizeof(skip), "%s", vfio_bar_why());
+		return ok;
+	}
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s",
+		 main_dev->bdf, file);
+	pid = fork();
+	TEST_ASSERT(pid >= 0, "fork: %s", strerror(errno));
+	if (!pid) {
+		int fd = open(path, O_WRONLY);
+
+		/* What it has inherited would keep the device in use. */
+		munmap(slot->hva, slot->size);
+		for (i = 0; i < nr_devs; i++)
+			vfio_pci_close(&devs[i]);
+		_exit(write(fd, text, strlen(text)) < 0);
+	}
+	usleep(200000);
+	if (waitpid(pid, &status, WNOHANG)) {
+		ksft_print_msg("%s: it did not wait for the VMM\n", t->name);
 		return false;
 	}
-	if (!add_bar(&again, main_dev, main_bar))
-		return false;
-	ok &= touch_bar(t, &again);
-	bar_vm_remove(&bv, &again);
-	return ok;
+	ok &= gone_or_right(t, slot);
+	ok &= touch_bar(t, slot);
+
+	munmap(slot->hva, slot->size);
+	ok &= gone(t, slot->gpa);
+	bar_vm_slot(&bv, slot->window, 0, slot->hva, 0);
+	slot->hva = NULL;
+	vfio_pci_close(main_dev);
+	for (i = 0; i < 500 && !waitpid(pid, &status, WNOHANG); i++)
+		usleep(10000);
+	TEST_ASSERT(i < 500, "%s: %s still waits 5 s after the device was closed",
+		    t->name, path);
+	if (status) {
+		ksft_print_msg("%s: %s: it failed\n", t->name, path);
+		ok = false;
+	}
+	TEST_ASSERT(!vfio_pci_rebind(main_dev), "%s", vfio_bar_why());
+	return ok & back_again(t, slot);
+}
+
+static bool test_unbind(const struct test_case *t, struct bar_slot *slot)
+{
+	return unplug(t, slot, "driver/unbind", main_dev->bdf);
+}
+
+static bool test_remove(const struct test_case *t, struct bar_slot *slot)
+{
+	return unplug(t, slot, "remove", "1");
 }
 
 #define CASE(_name, _run) { .name = _name, .run = _run }
@@ -655,19 +557,6 @@ static const struct test_case cases[] = {
 	/* This one decides what "as before" is for the others. */
 	CASE("first touch: Normal-NC", test_first_touch),
 
-	/* Gone while decode is off, and accesses fail; as before when it is on. */
-	CASE("memory decode off and on", test_decode),
-	/* Unmapped at stage 2 before the command register is written. */
-	{ "memory decode off: unmapped before the configuration write",
-	  test_decode_order, .probe = "pci_user_write_config_word" },
-	/* Unmapped at stage 2 before the reset starts; as before after it. */
-	{ "VFIO_DEVICE_RESET by FLR: unmapped before it", test_reset,
-	  .reset_method = "flr", .probe = "pci_try_reset_function" },
-	{ "VFIO_DEVICE_RESET by bus reset: unmapped before it", test_reset,
-	  .reset_method = "bus", .probe = "pci_try_reset_function" },
-	{ "VFIO_DEVICE_PCI_HOT_RESET: unmapped before it", test_reset,
-	  .reset_method = "bus", .probe = "pci_reset_bus" },
-
 	/* Gone with the VMA; as before with the new one. */
 	CASE("munmap and mmap", test_munmap),
 	/* The other VMA's type, Device-nGnRE or Normal-WB; then as before. */
@@ -675,7 +564,7 @@ static const struct test_case cases[] = {
 	CASE("MAP_FIXED over it: RAM, and back", test_over_ram),
 	/* No stores while read-only; as before when writable. */
 	CASE("mprotect read-only and back", test_mprotect),
-	/* Gone while there is no access; as before when there is. */
+	/* Gone; the guest's load is done or waits; as before in the end. */
 	CASE("mprotect none and back", test_prot_none),
 	/* Gone at the old address; as before at the new one. */
 	CASE("mremap to another address", test_mremap),
@@ -691,8 +580,18 @@ static const struct test_case cases[] = {
 	/* The type follows what the memslot is backed by. */
 	CASE("memslot added again with sysfs, and back", test_slot_readd_sysfs),
 
+	/* -EINVAL, and as before. */
+	CASE("dirty logging refused", test_no_dirty_log),
+	CASE("read-only toggled: refused", test_no_readonly),
+	CASE("memslot of a VM with MTE: refused", test_no_mte),
+
+	/* Gone with its VMM; as before for the next one. */
+	CASE("SIGKILL of the VMM", test_kill),
 	/* As before until the mapping is gone, too. */
 	CASE("device closed and opened with the VM alive", test_close),
+	/* As before until the VMM lets go, and not over before that. */
+	CASE("driver unbound with the VM alive", test_unbind),
+	CASE("device removed with the VM alive", test_remove),
 };
 
 static void run(const struct test_case *t)
@@ -723,10 +622,6 @@ int main(int argc, char *argv[])
 	main_dev = vfio_bar_require(devs, NR_MAX_DEVS, &nr_devs, &main_bar);
 	bar_vm_create(&bv);
 	bar_vm_set_type(&bv, MEMATTR_NORMAL_NC);
-
-	atexit(trace_stop);
-	signal(SIGINT, trace_signal);
-	signal(SIGTERM, trace_signal);
 
 	ksft_set_plan(ARRAY_SIZE(cases));
 	for (i = 0; i < ARRAY_SIZE(cases); i++)

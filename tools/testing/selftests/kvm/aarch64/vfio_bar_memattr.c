@@ -58,6 +58,12 @@ struct test_case {
 	uint32_t slot_flags;
 	enum bar_op ops[2];
 	struct vfio_bar_want want;
+	struct {
+		int first, pages;	/* of the BAR; first < 0: from its end */
+		int skip;		/* of the mapping */
+		uint64_t gpa;
+		int vcpu;
+	} part;
 };
 
 /* One stage-1 type: the combination with the stage-2 type of the VMA. */
@@ -384,6 +390,52 @@ static void test_exec(const struct test_case *t, const char *name)
 	ksft_test_result(ok, "%s\n", name);
 }
 
+/* Any part of a BAR, at any guest address, on any vCPU; and a second mapping */
+static void test_part(const struct test_case *t, const char *name)
+{
+	size_t page = getpagesize(), bar = vfio_pci_bar_map_size(main_dev, main_bar);
+	uint64_t offset = t->part.first * page + (t->part.first < 0 ? bar : 0);
+	struct bar_slot map = { .window = WIN_CASE, };
+	size_t skip = t->part.skip * page, end;
+	struct bar_result res;
+	bool ok = true;
+
+	map.size = t->part.pages * page;
+	if (bar < 4 * page) {
+		memattr_skip(name, "the BAR has less than four pages: use a larger one");
+		return;
+	}
+	map.hva = vfio_pci_bar_mmap(main_dev, main_bar, NULL, RW, offset, map.size);
+	if (!map.hva) {
+		ksft_print_msg("%s: %s\n", name, vfio_bar_why());
+		ksft_test_result_fail("%s\n", name);
+		return;
+	}
+	map.gpa = t->part.gpa ?: bar_vm_gpa(WIN_CASE, map.hva + skip);
+	TEST_ASSERT(!bar_vm_try_slot_at(&bv, WIN_CASE, 0, map.gpa, map.hva + skip,
+					map.size - skip),
+		    "memslot at 0x%lx: %s", (unsigned long)map.gpa,
+		    strerror(errno));
+
+	bar_vm_set_type(&bv, MEMATTR_NORMAL_NC);
+	bv.vcpu = bv.vcpus[t->part.vcpu];
+	end = map.size - skip - page;
+	ok &= bar_vm_check_touch(&machine, &bv, name, map.gpa,
+				 WANT_NC(true, main_dev->bar[main_bar].start +
+					 offset + skip));
+	ok &= bar_vm_check_touch(&machine, &bv, name, map.gpa + end,
+				 WANT_NC(true, main_dev->bar[main_bar].start +
+					 offset + skip + end));
+	bv.vcpu = bv.vcpus[0];
+	/* The first mapping of the BAR is there all the time. */
+	res = bar_vm_do(&bv, BAR_READ32, via_vfio.gpa, 0);
+	ok &= bar_vm_expect(name, &res, BAR_OK);
+	ok &= bar_vm_check_leaf(&machine, &bv, name, via_vfio.gpa,
+				WANT_NC(true, via_vfio.pa));
+	bar_vm_remove(&bv, &map);
+	ksft_test_result(ok, "%s\n", name);
+}
+
 /* The same device through vfio's other interface; nothing else is open. */
 static void test_other_interface(const struct test_case *t, const char *name)
 {
@@ -489,6 +541,19 @@ static const struct test_case cases[] = {
 	  .want = { .what = "any BAR" } },
 	{ "BARs of two devices: Normal-NC", test_two_devices,
 	  .want = { .set = VFIO_BAR_F_PREFETCH, .what = "a prefetchable BAR" } },
+
+	/* Nor on how much of it is mapped, how often, and where. */
+	{ "the BAR mapped twice: Normal-NC", test_part, .part = { .pages = 4 } },
+	{ "second page of the BAR: Normal-NC", test_part,
+	  .part = { .first = 1, .pages = 1 } },
+	{ "last page of the BAR: Normal-NC", test_part,
+	  .part = { .first = -1, .pages = 1 } },
+	{ "memslot from the second page of a mapping: Normal-NC", test_part,
+	  .part = { .pages = 4, .skip = 1 } },
+	{ "below 4G of guest address: Normal-NC", test_part,
+	  .part = { .pages = 4, .gpa = SZ_2G } },
+	{ "touched by the second vCPU: Normal-NC", test_part,
+	  .part = { .first = 1, .pages = 2, .vcpu = 1 } },
 
 	/* A fetch is an instruction abort, XN stays set; also before. */
 	{ "execution refused, stage 1 Normal-NC", test_exec,

@@ -3,12 +3,13 @@
  * PCI BARs for KVM selftests: devices bound to vfio-pci, the same BARs
  * through sysfs, and the choice of a BAR that fits a test.
  *
- * Nothing in here stores to a BAR.  A test that wants to do so asks
- * vfio_pci_may_write() first, which is true only for devices the user named
- * in the environment variable KVM_VFIO_BAR_WRITE.  Loads from prefetchable
- * BARs have no side effects (PCI Local Bus 3.0, 6.2.5.1); loads from others
- * may have, so vfio_pci_find_bar() offers these only for devices the user
- * named, for reading or writing.
+ * Nothing happens to a device that the user did not name, but for aligned loads
+ * from prefetchable BARs, which have no side effects (PCI Local Bus 3.0,
+ * 6.2.5.1).  Not every device keeps to that: GPUs and NICs mark registers
+ * prefetchable.  So what goes further, loads of other kinds and from other
+ * BARs, resets, changes of power state and of decoding, is for the devices in
+ * the environment variable KVM_VFIO_DEVICE (vfio_pci_named()), and stores are
+ * for those in KVM_VFIO_BAR_WRITE (vfio_pci_may_write()).
  *
  * Functions that can fail for a reason outside the test's control return an
  * error and leave a sentence in vfio_bar_why(): the reason, and what the user
@@ -127,7 +128,7 @@ int vfio_pci_discover(struct vfio_pci_dev *devs, int max);
  *
  * Says in diagnostic lines what was chosen, and why a device was left out.
  *
- * Return: the device of the first prefetchable BAR, or NULL with
+ * Return: the device that vfio_pci_pick_bar() chose, or NULL with
  * vfio_bar_why() set.
  */
 struct vfio_pci_dev *vfio_bar_setup(struct vfio_pci_dev *devs, int max,
@@ -142,7 +143,7 @@ struct vfio_pci_dev *vfio_bar_setup(struct vfio_pci_dev *devs, int max,
  *
  * Call before ksft_set_plan().
  *
- * Return: the device of the first prefetchable BAR.
+ * Return: the device that vfio_pci_pick_bar() chose.
  */
 struct vfio_pci_dev *vfio_bar_require(struct vfio_pci_dev *devs, int max,
 				      int *nr, int *bar);
@@ -164,6 +165,14 @@ int vfio_pci_open(struct vfio_pci_dev *dev, enum vfio_pci_how how);
  * @dev: the device; mappings of its BARs outlive this and keep it in use
  */
 void vfio_pci_close(struct vfio_pci_dev *dev);
+
+/**
+ * vfio_pci_named() - may a test do more than load from prefetchable BARs?
+ * @dev: the device
+ *
+ * Return: true, or false with vfio_bar_why() set.
+ */
+bool vfio_pci_named(const struct vfio_pci_dev *dev);
 
 /**
  * vfio_pci_may_write() - may a test store to the BARs of this device?
@@ -189,6 +198,18 @@ bool vfio_pci_may_write(const struct vfio_pci_dev *dev);
 struct vfio_pci_dev *vfio_pci_find_bar(struct vfio_pci_dev *devs, int nr,
 				       const struct vfio_bar_want *want,
 				       int skip, int *bar);
+
+/**
+ * vfio_pci_pick_bar() - choose a BAR for a test that can use any
+ * @devs: open devices
+ * @nr: number of elements of @devs
+ * @bar: set to the number of the BAR
+ *
+ * Return: the device of the first prefetchable BAR; without one, that of the
+ * first BAR of a device that the user named; or NULL with vfio_bar_why() set.
+ */
+struct vfio_pci_dev *vfio_pci_pick_bar(struct vfio_pci_dev *devs, int nr,
+				       int *bar);
 
 /**
  * vfio_pci_region() - ask vfio about a region
@@ -278,6 +299,15 @@ void vfio_pci_config_write(const struct vfio_pci_dev *dev, int pos,
 			   uint32_t val, int len);
 
 /**
+ * vfio_pci_find_capability() - find a capability in configuration space
+ * @dev: open device
+ * @id: PCI_CAP_ID_*
+ *
+ * Return: its offset, 0 if the device does not have it.
+ */
+int vfio_pci_find_capability(const struct vfio_pci_dev *dev, int id);
+
+/**
  * vfio_pci_set_memory_decode() - PCI_COMMAND_MEMORY on or off
  * @dev: open device
  * @on: the new state
@@ -297,8 +327,17 @@ int vfio_pci_reset(const struct vfio_pci_dev *dev);
  * @dev: open device
  *
  * Return: 0, or -1 with vfio_bar_why() set, which includes the case that a
- * device which would be reset along with @dev is not open in this process.
+ * device which would be reset along with @dev is not open in this process, or
+ * that the user did not name it.
  */
 int vfio_pci_hot_reset(const struct vfio_pci_dev *dev);
+
+/**
+ * vfio_pci_rebind() - bind a device to vfio-pci that has been unbound or removed
+ * @dev: the device, closed; updated, as its BARs may have moved
+ *
+ * Return: 0, or -1 with vfio_bar_why() set.
+ */
+int vfio_pci_rebind(struct vfio_pci_dev *dev);
 
 #endif /* SELFTEST_KVM_VFIO_BAR_H */

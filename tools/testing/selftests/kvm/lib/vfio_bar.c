@@ -150,6 +150,12 @@ static bool env_lists(const char *var, const char *bdf)
 	return false;
 }
 
+static bool is_named(const char *bdf)
+{
+	return env_lists("KVM_VFIO_BAR_WRITE", bdf) ||
+	       env_lists("KVM_VFIO_DEVICE", bdf);
+}
+
 /* Fill in what sysfs tells about a device. */
 static bool pci_read_device(struct vfio_pci_dev *dev, const char *bdf)
 {
@@ -181,7 +187,7 @@ static bool pci_read_device(struct vfio_pci_dev *dev, const char *bdf)
 
 	dev->group = pci_iommu_group(bdf);
 	dev->may_write = env_lists("KVM_VFIO_BAR_WRITE", bdf);
-	dev->named = dev->may_write || env_lists("KVM_VFIO_DEVICE", bdf);
+	dev->named = is_named(bdf);
 	return true;
 }
 
@@ -559,6 +565,14 @@ void vfio_pci_close(struct vfio_pci_dev *dev)
 	dev->how = VFIO_PCI_ANY;
 }
 
+bool vfio_pci_named(const struct vfio_pci_dev *dev)
+{
+	if (!dev->named)
+		why_err("%s is not named: name it in KVM_VFIO_DEVICE if resets, power states and loads of any kind do it no harm",
+			dev->bdf);
+	return dev->named;
+}
+
 bool vfio_pci_may_write(const struct vfio_pci_dev *dev)
 {
 	if (!dev->may_write)
@@ -631,13 +645,23 @@ struct vfio_pci_dev *vfio_pci_find_bar(struct vfio_pci_dev *devs, int nr,
 	return NULL;
 }
 
-struct vfio_pci_dev *vfio_bar_setup(struct vfio_pci_dev *devs, int max,
-				    int *nr, int *bar)
+struct vfio_pci_dev *vfio_pci_pick_bar(struct vfio_pci_dev *devs, int nr,
+				       int *bar)
 {
-	static const struct vfio_bar_want want = {
+	static const struct vfio_bar_want prefetchable = {
 		.set = VFIO_BAR_F_PREFETCH,
 		.what = "a prefetchable BAR",
 	};
+	static const struct vfio_bar_want any = { .what = "a BAR" };
+	struct vfio_pci_dev *dev;
+
+	dev = vfio_pci_find_bar(devs, nr, &prefetchable, 0, bar);
+	return dev ?: vfio_pci_find_bar(devs, nr, &any, 0, bar);
+}
+
+struct vfio_pci_dev *vfio_bar_setup(struct vfio_pci_dev *devs, int max,
+				    int *nr, int *bar)
+{
 	struct vfio_pci_dev *dev;
 	char left_out[sizeof(why)] = "";
 	int i, found;
@@ -656,7 +680,7 @@ struct vfio_pci_dev *vfio_bar_setup(struct vfio_pci_dev *devs, int max,
 	}
 	if (!*nr)
 		return NULL;
-	dev = vfio_pci_find_bar(devs, *nr, &want, 0, bar);
+	dev = vfio_pci_pick_bar(devs, *nr, bar);
 	/* What cannot be opened is nearer to a remedy than what has no BAR. */
 	if (!dev && left_out[0])
 		why_err("%s", left_out);
@@ -801,6 +825,21 @@ void vfio_pci_config_write(const struct vfio_pci_dev *dev, int pos,
 		    strerror(errno));
 }
 
+int vfio_pci_find_capability(const struct vfio_pci_dev *dev, int id)
+{
+	int pos, ttl = 48;
+
+	if (!(vfio_pci_config_read(dev, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST))
+		return 0;
+	pos = vfio_pci_config_read(dev, PCI_CAPABILITY_LIST, 1);
+	while (pos && ttl--) {
+		if (vfio_pci_config_read(dev, pos + PCI_CAP_LIST_ID, 1) == id)
+			return pos;
+		pos = vfio_pci_config_read(dev, pos + PCI_CAP_LIST_NEXT, 1);
+	}
+	return 0;
+}
+
 void vfio_pci_set_memory_decode(const struct vfio_pci_dev *dev, bool on)
 {
 	uint16_t cmd = vfio_pci_config_read(dev, PCI_COMMAND, 2);
@@ -845,6 +884,19 @@ int vfio_pci_hot_reset(const struct vfio_pci_dev *dev)
 		return -1;
 	}
 
+	for (d = 0; d < i.info.count; d++) {
+		char bdf[16];
+
+		snprintf(bdf, sizeof(bdf), "%04x:%02x:%02x.%x",
+			 i.devices[d].segment, i.devices[d].bus,
+			 i.devices[d].devfn >> 3, i.devices[d].devfn & 7);
+		if (!is_named(bdf)) {
+			why_err("%s would be reset along with %s: name it in KVM_VFIO_DEVICE if that does no harm",
+				bdf, dev->bdf);
+			return -1;
+		}
+	}
+
 	/*
 	 * The groups of the affected devices prove that they are ours, and
 	 * more are refused.  By cdev the kernel finds out itself.
@@ -864,4 +916,28 @@ int vfio_pci_hot_reset(const struct vfio_pci_dev *dev)
 		return -1;
 	}
 	return 0;
+}
+
+static void sysfs_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	/* What comes of it is looked at afterwards. */
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		printf("# %s: %s\n", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+int vfio_pci_rebind(struct vfio_pci_dev *dev)
+{
+	char path[SYSFS_PATH_LEN], bdf[sizeof(dev->bdf)];
+
+	strcpy(bdf, dev->bdf);
+	snprintf(path, sizeof(path), PCI_SYSFS "/%s/driver_override", bdf);
+	if (access(path, F_OK))
+		sysfs_write("/sys/bus/pci/rescan", "1");
+	sysfs_write(path, "vfio-pci");
+	sysfs_write("/sys/bus/pci/drivers_probe", bdf);
+	return pci_take_device(dev, bdf) ? 0 : -1;
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A VM with one vCPU that makes single memory accesses on demand and tells
- * how each of them ended, with PCI BARs and other memory as its memslots.
+ * A VM that makes single memory accesses on demand and tells how each of them
+ * ended, with PCI BARs and other memory as its memslots.
+ *
+ * The guest invalidates its TLB only where it has to, because its own MAIR_EL1
+ * has changed, or where a test asks for it.  Else a stage-2 entry that KVM did
+ * not invalidate would go unseen.
  */
 #ifndef SELFTEST_KVM_BAR_VM_H
 #define SELFTEST_KVM_BAR_VM_H
@@ -24,12 +28,17 @@
 
 /**
  * enum bar_op - what the guest does with an address
- * @BAR_NOP: nothing but invalidating its own TLB
+ * @BAR_NOP: nothing
+ * @BAR_READ8: 8-bit load
+ * @BAR_READ16: 16-bit load
  * @BAR_READ32: 32-bit load
  * @BAR_READ64: 64-bit load
+ * @BAR_LDP: load pair of 64-bit registers; the result is their exclusive or
+ * @BAR_WRITE8: 8-bit store
+ * @BAR_WRITE16: 16-bit store
  * @BAR_WRITE32: 32-bit store
  * @BAR_WRITE64: 64-bit store
- * @BAR_LDP: load pair of 64-bit registers; the result is their exclusive or
+ * @BAR_STP: store pair of 64-bit registers, the value and its complement
  * @BAR_ZVA: DC ZVA
  * @BAR_EXCLUSIVE: 64-bit LDXR, then STXR of the same value; the result is 0 if
  *		   the store succeeded, 1 if not
@@ -37,11 +46,16 @@
  */
 enum bar_op {
 	BAR_NOP,
+	BAR_READ8,
+	BAR_READ16,
 	BAR_READ32,
 	BAR_READ64,
+	BAR_LDP,
+	BAR_WRITE8,
+	BAR_WRITE16,
 	BAR_WRITE32,
 	BAR_WRITE64,
-	BAR_LDP,
+	BAR_STP,
 	BAR_ZVA,
 	BAR_EXCLUSIVE,
 	BAR_EXEC,
@@ -53,12 +67,14 @@ enum bar_op {
  * @BAR_GUEST_FAULT: the guest took an exception
  * @BAR_RUN_FAILED: KVM_RUN failed with an error
  * @BAR_MMIO: KVM_RUN asked user space to emulate it
+ * @BAR_INTERRUPTED: it did not end before a signal came
  */
 enum bar_outcome {
 	BAR_OK,
 	BAR_GUEST_FAULT,
 	BAR_RUN_FAILED,
 	BAR_MMIO,
+	BAR_INTERRUPTED,
 };
 
 /**
@@ -89,19 +105,33 @@ struct bar_result {
 /* No test needs more of a BAR than this. */
 #define BAR_VM_MAX_MAP		0x800000
 
+/*
+ * The guest reports with a store to this page, which no memslot backs.  A
+ * ucall would do the same, but its setup differs between kernel versions.
+ */
+#define BAR_VM_REPORT		(3ULL << 30)
+
 /* Number of windows a VM has, each for one memslot of up to 1G. */
 #define BAR_VM_WINDOWS		8
+
+#define BAR_VM_VCPUS		2
 
 /**
  * struct bar_vm - the VM
  * @vm: of the KVM selftest library
- * @vcpu: its only vCPU
- * @mair: MAIR_EL1 of the vCPU
+ * @vcpus: its vCPUs
+ * @vcpu: the one that bar_vm_do() uses, the first unless a test sets it
+ * @mair: MAIR_EL1 of the vCPUs
+ * @flush: the guest has to invalidate its TLB before its next access
+ * @interruptible: a signal ends bar_vm_do()
  */
 struct bar_vm {
 	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpus[BAR_VM_VCPUS];
 	struct kvm_vcpu *vcpu;
 	uint64_t mair;
+	bool flush;
+	bool interruptible;
 };
 
 /**
@@ -137,6 +167,16 @@ struct bar_slot {
  * @bv: filled in
  */
 void bar_vm_create(struct bar_vm *bv);
+
+/**
+ * bar_vm_create_with() - create the VM, with a guest of the test's own
+ * @bv: filled in
+ * @guest_code: what its vCPUs run; bar_vm_do() is not for them
+ *
+ * A store to BAR_VM_REPORT is an exit that no memslot and no BAR can cause.
+ * An exception in the guest ends KVM_RUN with an exit of another kind.
+ */
+void bar_vm_create_with(struct bar_vm *bv, void *guest_code);
 
 /**
  * bar_vm_free() - destroy the VM and its memslots, not what backs them
@@ -241,6 +281,15 @@ void bar_vm_remove(struct bar_vm *bv, struct bar_slot *slot);
 void bar_vm_set_type(struct bar_vm *bv, uint8_t mair);
 
 /**
+ * bar_vm_flush() - have the guest invalidate its TLB before its next access
+ * @bv: the VM
+ *
+ * For accesses that are compared by their alignment: QEMU looks at it only when
+ * it fills its TLB.
+ */
+void bar_vm_flush(struct bar_vm *bv);
+
+/**
  * bar_vm_do() - let the guest do one thing
  * @bv: the VM
  * @op: what
@@ -310,6 +359,46 @@ bool bar_vm_check_leaf(const struct memattr_machine *m, struct bar_vm *bv,
  */
 bool bar_vm_check_no_leaf(const struct memattr_machine *m, struct bar_vm *bv,
 			  const char *name, uint64_t gpa);
+
+/**
+ * bar_vm_mmio_type() - the stage-2 type of an address that is MMIO
+ * @m: the test module
+ * @bv: the VM
+ * @gpa: the address, which the guest has touched
+ *
+ * For tests that want it to be the same before and after.
+ *
+ * Return: MEMATTR_NORMAL_NC if it is that, else MEMATTR_DEVICE_nGnRE.
+ */
+uint8_t bar_vm_mmio_type(const struct memattr_machine *m, struct bar_vm *bv,
+			 uint64_t gpa);
+
+/**
+ * bar_vm_check_touch() - map a page, load from it, and compare its leaf
+ * @m: the test module
+ * @bv: the VM
+ * @name: of the case, for diagnostic lines
+ * @gpa: the address
+ * @want: what is expected of its leaf
+ *
+ * Return: true if the load works and the leaf is as wanted.
+ */
+bool bar_vm_check_touch(const struct memattr_machine *m, struct bar_vm *bv,
+			const char *name, uint64_t gpa,
+			const struct bar_leaf_want *want);
+
+/**
+ * bar_vm_check_gone() - is there nothing behind an address any more?
+ * @m: the test module
+ * @bv: the VM
+ * @name: of the case, for diagnostic lines
+ * @gpa: the address
+ *
+ * Return: true if it is not mapped at stage 2, a load ends KVM_RUN with -EFAULT,
+ * and it still is not mapped then.
+ */
+bool bar_vm_check_gone(const struct memattr_machine *m, struct bar_vm *bv,
+		       const char *name, uint64_t gpa);
 
 /**
  * bar_vm_expect() - compare how an access ended with what was expected

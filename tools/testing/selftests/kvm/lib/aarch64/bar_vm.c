@@ -15,12 +15,6 @@
 #include "bar_vm.h"
 #include "memattr.h"
 
-/*
- * The guest reports with a store to this page, which no memslot backs.  A
- * ucall would do the same, but its setup differs between kernel versions.
- */
-#define REPORT_GPA	(3ULL * SZ_1G)
-
 /* Windows start at 4G, and are 2G apart for memory with a 1G offset. */
 #define WINDOW_BASE	(4ULL * SZ_1G)
 #define WINDOW_STRIDE	(2ULL * SZ_1G)
@@ -29,6 +23,7 @@
 /* What the host asks of the guest and what the guest found, in guest memory. */
 static struct guest_box {
 	uint64_t op;
+	uint64_t flush;
 	uint64_t gva;
 	uint64_t val;
 	uint64_t faults;
@@ -75,11 +70,23 @@ static uint64_t guest_access(uint64_t op, uint64_t gva, uint64_t val)
 
 	/* One instruction each, so that a handler can step over it. */
 	switch (op) {
+	case BAR_READ8:
+		asm volatile("ldrb %w0, [%1]" : "+r" (a) : "r" (gva) : "memory");
+		break;
+	case BAR_READ16:
+		asm volatile("ldrh %w0, [%1]" : "+r" (a) : "r" (gva) : "memory");
+		break;
 	case BAR_READ32:
 		asm volatile("ldr %w0, [%1]" : "+r" (a) : "r" (gva) : "memory");
 		break;
 	case BAR_READ64:
 		asm volatile("ldr %0, [%1]" : "+r" (a) : "r" (gva) : "memory");
+		break;
+	case BAR_WRITE8:
+		asm volatile("strb %w0, [%1]" : : "r" (val), "r" (gva) : "memory");
+		break;
+	case BAR_WRITE16:
+		asm volatile("strh %w0, [%1]" : : "r" (val), "r" (gva) : "memory");
 		break;
 	case BAR_WRITE32:
 		asm volatile("str %w0, [%1]" : : "r" (val), "r" (gva) : "memory");
@@ -91,6 +98,10 @@ static uint64_t guest_access(uint64_t op, uint64_t gva, uint64_t val)
 		asm volatile("ldp %0, %1, [%2]"
 			     : "+&r" (a), "+&r" (b) : "r" (gva) : "memory");
 		a ^= b;
+		break;
+	case BAR_STP:
+		asm volatile("stp %0, %1, [%2]"
+			     : : "r" (val), "r" (~val), "r" (gva) : "memory");
 		break;
 	case BAR_ZVA:
 		asm volatile("dc zva, %0" : : "r" (gva) : "memory");
@@ -110,30 +121,43 @@ static uint64_t guest_access(uint64_t op, uint64_t gva, uint64_t val)
 static void guest_code(void)
 {
 	for (;;) {
-		/* The host may have edited MAIR_EL1 or a stage-1 descriptor. */
-		asm volatile("dsb ishst\n\ttlbi vmalle1\n\tdsb ish\n\tisb"
-			     : : : "memory");
+		if (box.flush)
+			asm volatile("tlbi vmalle1is");
+		/* Also for a descriptor that the host has made valid */
+		asm volatile("dsb ish\n\tisb" : : : "memory");
 		box.val = guest_access(box.op, box.gva, box.val);
 		/* An asynchronous error must belong to the access it follows. */
 		asm volatile("dsb sy\n\tisb" : : : "memory");
-		asm volatile("str wzr, [%0]" : : "r" (REPORT_GPA) : "memory");
+		asm volatile("str wzr, [%0]" : : "r" (BAR_VM_REPORT) : "memory");
 	}
+}
+
+void bar_vm_create_with(struct bar_vm *bv, void *guest)
+{
+	int i;
+
+	memset(bv, 0, sizeof(*bv));
+	bv->vm = __vm_create_with_one_vcpu(&bv->vcpus[0], 1024, guest);
+	for (i = 1; i < BAR_VM_VCPUS; i++)
+		bv->vcpus[i] = vm_vcpu_add(bv->vm, i, guest);
+	bv->vcpu = bv->vcpus[0];
+	vm_init_descriptor_tables(bv->vm);
+	for (i = 0; i < BAR_VM_VCPUS; i++)
+		vcpu_init_descriptor_tables(bv->vcpus[i]);
+	virt_pg_map(bv->vm, BAR_VM_REPORT, BAR_VM_REPORT);
+	vcpu_get_reg(bv->vcpu, KVM_ARM64_SYS_REG(SYS_MAIR_EL1), &bv->mair);
 }
 
 void bar_vm_create(struct bar_vm *bv)
 {
 	int ec;
 
-	bv->vm = __vm_create_with_one_vcpu(&bv->vcpu, 1024, guest_code);
-	vm_init_descriptor_tables(bv->vm);
-	vcpu_init_descriptor_tables(bv->vcpu);
+	bar_vm_create_with(bv, guest_code);
 	for (ec = 0; ec < ESR_EC_NUM; ec++)
 		vm_install_sync_handler(bv->vm, VECTOR_SYNC_CURRENT, ec,
 					guest_sync);
 	vm_install_exception_handler(bv->vm, VECTOR_ERROR_CURRENT,
 				     guest_serror);
-	virt_pg_map(bv->vm, REPORT_GPA, REPORT_GPA);
-	vcpu_get_reg(bv->vcpu, KVM_ARM64_SYS_REG(SYS_MAIR_EL1), &bv->mair);
 }
 
 void bar_vm_free(struct bar_vm *bv)
@@ -219,9 +243,22 @@ void bar_vm_remove(struct bar_vm *bv, struct bar_slot *slot)
 
 void bar_vm_set_type(struct bar_vm *bv, uint8_t mair)
 {
+	uint64_t old = bv->mair;
+	int i;
+
 	bv->mair &= ~(0xffULL << (8 * BAR_VM_ATTRIDX));
 	bv->mair |= (uint64_t)mair << (8 * BAR_VM_ATTRIDX);
-	vcpu_set_reg(bv->vcpu, KVM_ARM64_SYS_REG(SYS_MAIR_EL1), bv->mair);
+	if (bv->mair == old)
+		return;
+	for (i = 0; i < BAR_VM_VCPUS; i++)
+		vcpu_set_reg(bv->vcpus[i], KVM_ARM64_SYS_REG(SYS_MAIR_EL1),
+			     bv->mair);
+	bar_vm_flush(bv);
+}
+
+void bar_vm_flush(struct bar_vm *bv)
+{
+	bv->flush = true;
 }
 
 /* KVM_RUN left the guest at an instruction it cannot complete: step over it. */
@@ -247,12 +284,18 @@ struct bar_result bar_vm_do(struct bar_vm *bv, enum bar_op op, uint64_t gva,
 
 	memset(&box, 0, sizeof(box));
 	box.op = op;
+	box.flush = bv->flush;
 	box.gva = gva;
 	box.val = val;
 	sync_global_to_guest(bv->vm, box);
+	bv->flush = false;
 
 	for (;;) {
 		if (__vcpu_run(bv->vcpu)) {
+			if (errno == EINTR && bv->interruptible) {
+				res.outcome = BAR_INTERRUPTED;
+				step_over(bv, op);
+			}
 			if (errno == EINTR)
 				continue;
 			if (!failures) {
@@ -268,7 +311,7 @@ struct bar_result bar_vm_do(struct bar_vm *bv, enum bar_op op, uint64_t gva,
 		TEST_ASSERT(run->exit_reason == KVM_EXIT_MMIO,
 			    "unexpected exit of the guest, reason %u",
 			    run->exit_reason);
-		if (run->mmio.phys_addr == REPORT_GPA)
+		if (run->mmio.phys_addr == BAR_VM_REPORT)
 			break;
 		res.outcome = BAR_MMIO;
 		res.gpa = run->mmio.phys_addr;
@@ -311,6 +354,8 @@ const char *bar_result_str(const struct bar_result *res)
 			 res->is_write ? "write" : "read",
 			 (unsigned long)res->gpa);
 		return buf;
+	case BAR_INTERRUPTED:
+		return "KVM_RUN has to be interrupted";
 	}
 	return "?";
 }
@@ -384,6 +429,7 @@ bool bar_vm_expect(const char *name, const struct bar_result *res,
 		[BAR_GUEST_FAULT] = "exception in the guest",
 		[BAR_RUN_FAILED] = "failing KVM_RUN",
 		[BAR_MMIO] = "KVM_EXIT_MMIO",
+		[BAR_INTERRUPTED] = "KVM_RUN has to be interrupted",
 	};
 
 	if (res->outcome == outcome)
@@ -391,4 +437,39 @@ bool bar_vm_expect(const char *name, const struct bar_result *res,
 	printf("# %s: access ended as: %s; expected: %s\n", name,
 	       bar_result_str(res), text[outcome]);
 	return false;
+}
+
+uint8_t bar_vm_mmio_type(const struct memattr_machine *m, struct bar_vm *bv,
+			 uint64_t gpa)
+{
+	struct kvm_memattr_leaf leaf;
+
+	TEST_ASSERT(!memattr_leaf(m, bv->vm->fd, gpa, &leaf),
+		    "no stage-2 leaf for 0x%lx: %s", (unsigned long)gpa,
+		    strerror(errno));
+	return leaf.memattr == memattr_s2_encode(MEMATTR_NORMAL_NC, leaf.fwb) ?
+	       MEMATTR_NORMAL_NC : MEMATTR_DEVICE_nGnRE;
+}
+
+bool bar_vm_check_touch(const struct memattr_machine *m, struct bar_vm *bv,
+			const char *name, uint64_t gpa,
+			const struct bar_leaf_want *want)
+{
+	struct bar_result res;
+
+	bar_vm_map(bv, gpa);
+	res = bar_vm_do(bv, BAR_READ32, gpa, 0);
+	return bar_vm_expect(name, &res, BAR_OK) &
+	       bar_vm_check_leaf(m, bv, name, gpa, want);
+}
+
+bool bar_vm_check_gone(const struct memattr_machine *m, struct bar_vm *bv,
+		       const char *name, uint64_t gpa)
+{
+	bool ok = bar_vm_check_no_leaf(m, bv, name, gpa);
+	struct bar_result res;
+
+	res = bar_vm_do(bv, BAR_READ32, gpa, 0);
+	ok &= bar_vm_expect(name, &res, BAR_RUN_FAILED) && res.err == EFAULT;
+	return ok & bar_vm_check_no_leaf(m, bv, name, gpa);
 }
