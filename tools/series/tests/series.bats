@@ -224,6 +224,25 @@ hostile_user()
 	[ -x "$tmp/root/mm/script" ]
 }
 
+@test "a new commit is written to the path that its new line names" {
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
+	mkdir -p "$tmp/root/mm"
+	cp -r --parents bases tools "$tmp/root"
+	(cd "$tmp/tree" && echo more >>mm/file && echo "Subject: mm: more" && echo --- &&
+		git diff && git checkout -q mm/file) >"$tmp/root/mm/more.patch"
+	echo mm/more.patch >"$tmp/root/series-6.1"
+	"$tmp/root/tools/series/replay" 6.1 "$tmp/tree"
+	echo new >>"$tmp/tree/mm/file"
+	git -C "$tmp/tree" -c user.name=x -c user.email=x commit -qam "mm: new"
+	fails_with "give each commit its line" "$tmp/root/tools/series/refresh" 6.1 "$tmp/tree"
+	echo mm/new.patch >>"$tmp/root/series-6.1"
+	"$tmp/root/tools/series/refresh" 6.1 "$tmp/tree"
+	grep -qx "+new" "$tmp/root/mm/new.patch"
+	printf '%s\n' mm/new.patch mm/more.patch >"$tmp/root/series-6.1"
+	fails_with ": series-6.1 - 'make tree" "$tmp/root/tools/series/refresh" 6.1 "$tmp/tree"
+}
+
 @test "a refresh that changes nothing writes nothing" {
 	unedited
 	run "$series/refresh" 6.1 "$o/6.1/tree"
@@ -242,11 +261,11 @@ hostile_user()
 		cp "$o/6.1/tree/.git/$file" "$tmp/tree/.git"
 	done
 	git -C "$tmp/tree" config core.worktree "$(realpath "$o")/6.1/tree"
-	sed -i '1s/^......../00000000/' "$tmp/tree/.git/sums"
+	sed -i '2s/^......../00000000/' "$tmp/tree/.git/sums"
 	run "$series/refresh" 6.1 "$tmp/tree"
 	echo "$output"
 	[ "$status" -ne 0 ]
-	grep -q "^error: edited since .*: series-6.1 - 'make tree" <<<"$output"
+	grep -q "^error: edited since .*: $(sed -n '2s/.*  //p' "$tmp/tree/.git/sums") - 'make tree" <<<"$output"
 }
 
 @test "the mails want an author" {
