@@ -98,9 +98,10 @@ class Check:
         lines = {}
         for result in self.cells:
             s = result.get("source") or {}
-            kernel = (result.get("guest") or {}).get("kernel", "(did not boot)")
-            what = f"Linux {kernel}" + ("" if kernel == s.get("version") else
-                                        f", the tests from {s.get('version')}")
+            guest = result.get("guest") or {}
+            kernel = guest.get("kernel", "(did not boot)")
+            what = f"Linux {kernel}" + (f" (Debian {guest['debian']})" if "debian" in guest else "")
+            what += "" if kernel == s.get("version") else f", the tests from {s.get('version')}"
             what += f" ({s['package']})" if s.get("package") else ""
             what += f", series {s['series']}" if s.get("series") else ""
             what += "".join(", " + line for line in results.strange(result))

@@ -28,7 +28,7 @@ leaves DIR/result.json:
                     why     reason of a skip, cause of a failure, or what was observed
   boot      what boot/run wrote to DIR/boot: qemu, version, status, hung, suite, test ...
   source    what is tested, from DIR/source: base, version, series, edited ...
-  guest     what the guest said of itself: kernel, tainted, complete
+  guest     what the guest said of itself: kernel, debian, tainted, complete
 
 What is allowed to be skipped, and has to fail, is in expect/, see Expectations.
 """
@@ -507,6 +507,9 @@ def strange(result):
         lines.append("tested is your own tree " + source["ksrc"])
     if source.get("edited") == "yes":
         lines.append("tested is an EDITED tree, see tree.patch")
+    debian = (result.get("guest") or {}).get("debian")
+    if debian and debian.split("-")[0] != source.get("version"):
+        lines.append(f"Debian's own kernel is {debian}, not the base's {source.get('version')}")
     return lines
 
 

@@ -165,14 +165,19 @@ class Report(Case):
     def test_what_was_tested(self):
         self.cell()
         self.cell("6.1-16k-max-vhe", source=dict(CELL["source"], edited="yes", ksrc="/my/linux"))
-        self.cell("6.1-stock-4k-max-vhe", guest={"kernel": "6.1.0-9-arm64"})
-        self.report("6.1-4k-max-vhe", "6.1-16k-max-vhe", "6.1-stock-4k-max-vhe")
+        self.cell("6.1-stock-4k-max-vhe", guest={"kernel": "6.1.0-9-arm64", "debian": "6.1.192-2"})
+        self.cell("6.1-stock-4k-max-nvhe", guest={"kernel": "6.1.0-8-arm64", "debian": "6.1.176-1"})
+        self.report("6.1-4k-max-vhe", "6.1-16k-max-vhe", "6.1-stock-4k-max-vhe",
+                    "6.1-stock-4k-max-nvhe")
         for said in (self.text, self.page):
-            self.assertIn("Linux 6.1.0-9-arm64, the tests from 6.1.192 (linux", said)
+            self.assertIn("Linux 6.1.0-9-arm64 (Debian 6.1.192-2), the tests from 6.1.192 (linux",
+                          said)
             self.assertIn("Linux 6.1.192 (linux-source-6.1 6.1.192-1), series v1-2-gabc, under "
                           "QEMU 7.2.22: 6.1-4k-max-vhe", said)
             self.assertIn("tested is your own tree /my/linux, tested is an EDITED tree", said)
-        self.assertIn("in 1 of 3 cells tested is an EDITED tree, see tree.patch", self.text)
+        self.assertIn("in 1 of 4 cells tested is an EDITED tree, see tree.patch", self.text)
+        self.assertIn("in 1 of 4 cells Debian's own kernel is 6.1.176-1, not the base's 6.1.192\n",
+                      self.text)
 
     def test_a_cell_that_this_emulator_cannot_run(self):
         self.cell()
