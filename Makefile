@@ -215,7 +215,7 @@ $(bases:%=$(O)/%/tree-base/.git/source): $(O)/%/tree-base/.git/source: $$(call s
 	$(call unpack,-base)
 
 $(bases:%=$(O)/%/tree/.git/replayed): $(O)/%/tree/.git/replayed: $(O)/%/tree/.git/source \
-		series-% $$(call claimed-by,$$*) $(series)/replay $(series)/commits
+		series-% $$(call claimed-by,$$*) $$(call ask,$(lib) series_messages $$*) $(series)/replay $(series)/commits
 	$(call stage,tree-$*,$*: apply the series) $(series)/replay $* $(O)/$*/tree
 
 # Kernels

@@ -62,6 +62,30 @@ series_kernel_patches()
 	series_entries "$1" | sed 's/ .*//; /^tools\//d; /^Documentation\//d'
 }
 
+# message_of PATCH: the patch whose message it takes, by a first line "Message: PATCH"
+message_of()
+{
+	sed -n '1s/^Message: //p' "$root/$1"
+}
+
+# series_messages BASE: the patches of other bases whose messages its patches take
+series_messages()
+{
+	series_entries "$1" | while read -r patch _; do
+		message_of "$patch"
+	done
+}
+
+# series_mail PATCH: it, in mail format
+series_mail()
+{
+	from=$(message_of "$1")
+	[ -z "$from" ] || [ -f "$root/$from" ] ||
+		die "$1 takes the message of $from, which does not exist"
+	[ -z "$from" ] || sed '/^---$/,$d' "$root/$from"
+	sed '1{/^Message: /d}' "$root/$1"
+}
+
 # series_files BASE: all whole files of a series
 series_files()
 {
@@ -74,6 +98,7 @@ series_sums()
 	(cd "$root" && {
 		echo "series-$1"
 		series_entries "$1" | tr ' ' '\n'
+		series_messages "$1"
 	} | xargs sha256sum)
 }
 

@@ -224,6 +224,27 @@ hostile_user()
 	[ -x "$tmp/root/mm/script" ]
 }
 
+@test "a message that is the same for two bases is stored once" {
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
+	mkdir -p "$tmp/root/mm"
+	cp -r --parents bases tools "$tmp/root"
+	printf '%s\n' "Subject: mm: more" "" "Why." "" --- >"$tmp/root/mm/other.patch"
+	(cd "$tmp/tree" && echo more >>mm/file && echo "Message: mm/other.patch" && echo --- &&
+		git diff && git checkout -q mm/file) >"$tmp/root/mm/more.patch"
+	echo mm/more.patch >"$tmp/root/series-6.1"
+	"$tmp/root/tools/series/replay" 6.1 "$tmp/tree"
+	[ "$(git -C "$tmp/tree" log -1 --format=%B)" = "$(printf 'mm: more\n\nWhy.')" ]
+	"$tmp/root/tools/series/refresh" 6.1 "$tmp/tree"
+	[ "$(head -n 2 "$tmp/root/mm/more.patch")" = "$(printf '%s\n' "Message: mm/other.patch" ---)" ]
+	git -C "$tmp/tree" -c user.name=x -c user.email=x commit -q --amend -m "mm: much more"
+	"$tmp/root/tools/series/refresh" 6.1 "$tmp/tree"
+	[ "$(sed q "$tmp/root/mm/more.patch")" = "Subject: mm: much more" ]
+	printf '%s\n' "Message: mm/gone.patch" --- >"$tmp/root/mm/more.patch"
+	fails_with "the message of mm/gone.patch, which does not exist" \
+		"$tmp/root/tools/series/commits" 6.1 "$tmp/tree"
+}
+
 @test "a new commit is written to the path that its new line names" {
 	source_package 6.1.999-1
 	unpack "$tmp/tree"
