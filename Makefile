@@ -72,6 +72,7 @@ claimed := $(foreach base,$(bases),$(addprefix $(base)/,$(call ask,$(lib) series
 claimed-by = $(patsubst $(1)/%,%,$(filter $(1)/%,$(claimed)))
 tests-of = $(patsubst %.c,%,$(filter aarch64/%.c arm64/%.c,$(patsubst \
 	tools/testing/selftests/kvm/%,%,$(call claimed-by,$(1)))))
+messages-of = $(call ask,$(lib) series_messages $(1))
 changes-kernel = $(call ask,$(lib) series_kernel_patches $(1))
 
 # The base's own selftests, on the pristine and on the patched kernel
@@ -215,7 +216,7 @@ $(bases:%=$(O)/%/tree-base/.git/source): $(O)/%/tree-base/.git/source: $$(call s
 	$(call unpack,-base)
 
 $(bases:%=$(O)/%/tree/.git/replayed): $(O)/%/tree/.git/replayed: $(O)/%/tree/.git/source \
-		series-% $$(call claimed-by,$$*) $$(call ask,$(lib) series_messages $$*) $(series)/replay $(series)/commits
+		series-% $$(call claimed-by,$$*) $$(call messages-of,$$*) $(series)/replay $(series)/commits
 	$(call stage,tree-$*,$*: apply the series) $(series)/replay $* $(O)/$*/tree
 
 # Kernels
