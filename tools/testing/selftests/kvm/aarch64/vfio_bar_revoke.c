@@ -407,7 +407,9 @@ static bool off_and_on(const struct test_case *t, struct vfio_pci_dev *dev,
 static bool test_event(const struct test_case *t, struct vfio_pci_dev *dev,
 		       struct bar_slot *slot)
 {
-	return touch_bar(t, slot) & off_and_on(t, dev, slot);
+	bool ok = touch_bar(t, slot);
+
+	return ok & off_and_on(t, dev, slot);
 }
 
 /* Unmapped at stage 2 before the device is reached */
