@@ -427,6 +427,18 @@ static bool test_no_mte(const struct test_case *t, struct bar_slot *slot)
 
 /* The VMM or the device goes away with the VM alive. */
 
+/* The VMM unmaps the BAR for good: the leaf is gone with that. */
+static bool let_go(const struct test_case *t, struct bar_slot *slot)
+{
+	bool ok;
+
+	munmap(slot->hva, slot->size);
+	ok = gone(t, slot->gpa);
+	bar_vm_slot(&bv, slot->window, 0, slot->hva, 0);
+	slot->hva = NULL;
+	return ok;
+}
+
 static bool test_close(const struct test_case *t, struct bar_slot *slot)
 {
 	bool ok = touch_bar(t, slot);
@@ -436,10 +448,7 @@ static bool test_close(const struct test_case *t, struct bar_slot *slot)
 	ok &= gone_or_right(t, slot);
 	ok &= touch_bar(t, slot);
 	/* Its end is the end of the last reference to the device. */
-	munmap(slot->hva, slot->size);
-	ok &= gone(t, slot->gpa);
-	bar_vm_slot(&bv, slot->window, 0, slot->hva, 0);
-	slot->hva = NULL;
+	ok &= let_go(t, slot);
 	return ok & back_again(t, slot);
 }
 
@@ -527,10 +536,7 @@ static bool unplug(const struct test_case *t, struct bar_slot *slot,
 	ok &= gone_or_right(t, slot);
 	ok &= touch_bar(t, slot);
 
-	munmap(slot->hva, slot->size);
-	ok &= gone(t, slot->gpa);
-	bar_vm_slot(&bv, slot->window, 0, slot->hva, 0);
-	slot->hva = NULL;
+	ok &= let_go(t, slot);
 	vfio_pci_close(main_dev);
 	for (i = 0; i < 500 && !waitpid(pid, &status, WNOHANG); i++)
 		usleep(10000);

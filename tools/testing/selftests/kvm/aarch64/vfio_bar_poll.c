@@ -24,7 +24,6 @@
 #include <sys/syscall.h>
 
 #include <linux/futex.h>
-#include <linux/sizes.h>
 
 #include "kvm_util.h"
 #include "processor.h"

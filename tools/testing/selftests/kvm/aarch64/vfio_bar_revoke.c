@@ -25,7 +25,6 @@
 #include <sys/wait.h>
 
 #include <linux/pci_regs.h>
-#include <linux/sizes.h>
 
 #include "kvm_util.h"
 #include "processor.h"
