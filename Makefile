@@ -24,7 +24,7 @@ CELLS ?= core
 qemu := tools/testing/qemu
 series := tools/series
 
-knobs := AUTHOR BASE CCACHE_DIR CELL CELLS FORCE GRANULE JOBS KSRC LIMIT O QEMU \
+knobs := AUTHOR BASE CCACHE_DIR CELL CELLS FORCE GRANULE JOBS KSRC LIMIT O PART QEMU \
 	SIGNOFF SUITE TEST V
 $(foreach v,$(MAKEOVERRIDES),$(if $(filter $(knobs),$(firstword $(subst =, ,$(v)))),,\
 	$(if $(findstring =,$(v)),$(error error: unknown variable \
@@ -70,7 +70,7 @@ endif
 # What of the series' files there is for which base: 6.1/PATH
 claimed := $(foreach base,$(bases),$(addprefix $(base)/,$(call ask,$(lib) series_entries $(base))))
 claimed-by = $(patsubst $(1)/%,%,$(filter $(1)/%,$(claimed)))
-tests-of = $(patsubst %.c,%,$(filter aarch64/%.c arm64/%.c,$(patsubst \
+tests-of = $(patsubst %.c,%,$(filter arm64/%.c,$(patsubst \
 	tools/testing/selftests/kvm/%,%,$(call claimed-by,$(1)))))
 messages-of = $(call ask,$(lib) series_messages $(1))
 changes-kernel = $(call ask,$(lib) series_kernel_patches $(1))
@@ -168,10 +168,17 @@ steps := lint-fast harness $(compared:%=base-selftests-%)
 ran := $(check:%=$(O)/cell/%) $(steps:%=$(O)/results/%)
 jobs := $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell expr $(JOBS) + 1))
 
+# The cells of a base whose source Debian has no more are skipped, and said to be.
+sourced := $(filter-out $(ksrc-base),$(sort $(foreach c,$(check),$(call of,$(c),BASE))))
+gone := $(filter $(sourced),$(patsubst $(O)/source/%.tar.xz.gone,%,$(wildcard $(O)/source/*.gone)))
+lost := $(foreach c,$(check),$(if $(filter $(gone),$(call of,$(c),BASE)),$(c)))
+here := $(filter-out $(lost),$(check))
+
 # What was not reached this time has no result, whatever there was.
 check:
 	@mkdir -p $(O)/results; rm -rf $(O)/results/.reached $(O)/results/.made; \
 		: >$(O)/results/.started
+	+@$(MAKE) -k $(sourced:%=$(O)/%/tree/.git/replayed) $(if $(dry),,|| :)
 	+@$(MAKE) -k $(jobs) results || $(if $(dry),:,echo $$? >$(O)/results/.made)
 	@for dir in $(ran); do \
 		[ -e $(O)/results/.reached/$${dir##*/} ] || \
@@ -181,15 +188,21 @@ check:
 		$(qemu)/judge/report.py $(O) $(check) $(steps)
 
 # One job more than asked for, as some of them wait
-results: $(check:%=kernel-%) $(check:%=reached-%) $(steps:%=reached-%)
+results: $(here:%=kernel-%) $(check:%=reached-%) $(steps:%=reached-%)
 
 reached = @mkdir -p $(O)/results/.reached; : >$(O)/results/.reached/$*
-$(check:%=reached-%): reached-%: $(O)/cell/%/pass
+$(here:%=reached-%): reached-%: $(O)/cell/%/pass
+	$(reached)
+$(lost:%=reached-%): reached-%:
+	@mkdir -p $(O)/cell/$*; rm -f $(O)/cell/$*/*
+	@{ echo "cell=$*"; echo "skip=$$(cat $(O)/source/$(call of,$*,BASE).tar.xz.gone)"; } \
+		>$(O)/cell/$*/boot
+	@$(qemu)/judge/results.py cell $* $(O)/cell/$* /dev/null
 	$(reached)
 $(steps:%=reached-%): reached-%: $(O)/results/%/pass
 	$(reached)
 # The longest first
-$(check:%=kernel-%): kernel-%: $$(O)/kernel/$$(call of,$$*,KERNEL)/.built
+$(here:%=kernel-%): kernel-%: $$(O)/kernel/$$(call of,$$*,KERNEL)/.built
 
 ## make tree, kernel, selftests, image  [BASE=6.1] [GRANULE=4k]   one step
 tree: $(call ready,$(call tree-of,$(CELL)))
@@ -221,8 +234,11 @@ $(bases:%=$(O)/%/tree/.git/replayed): $(O)/%/tree/.git/replayed: $(O)/%/tree/.gi
 
 # Kernels
 
-fragments = $(qemu)/build/config $(qemu)/build/config-$(call of,$(1),GRANULE) \
-	$(if $(call of,$(1),FLAVOUR),$(wildcard $(qemu)/build/config-$(call of,$(1),FLAVOUR)))
+fragments = $(qemu)/build/config $(qemu)/build/config-$(call of,$(1),BASE) \
+	$(qemu)/build/config-$(call of,$(1),GRANULE) \
+	$(if $(call of,$(1),FLAVOUR),$(wildcard $(qemu)/build/config-$(call of,$(1),FLAVOUR))) \
+	$(if $(filter base,$(call of,$(1),FLAVOUR)),,$(if $(filter %_kunit.c,$(call \
+		claimed-by,$(call of,$(1),BASE))),$(qemu)/build/config-kunit))
 
 $(built:%=$(O)/kernel/%/.config): $(O)/kernel/%/.config: $(qemu)/build/configure \
 		$$(call fragments,$$*) $$(call ready,$$(call patched-of,$$*)) \
@@ -251,7 +267,8 @@ $(stocks:%=$(O)/kernel/%/.built): $(O)/kernel/%/.built: $(qemu)/build/fetch-stoc
 # The test module: what it is made of are headers, not the kernel.
 $(kernels:%=$(O)/kernel/%/.headers): $(O)/kernel/%/.headers: $$(call ready,$$(call patched-of,$$*)) FORCE
 	$(call touch-if-newer,$(call patched-of,$*)/$(kvm)/test_modules $(if \
-		$(filter $(built),$*),$(call tree-of,$*)/include $(call tree-of,$*)/arch/arm64 -name '*.h'))
+		$(filter $(built),$*),$(call tree-of,$*)/include $(call tree-of,$*)/arch/arm64 \( -name '*.h' \
+		-o -path '*/test_modules/*' \)))
 
 modules-of = $(O)/kernel/$(1)/test_modules/kvm_memattr.ko
 $(kernels:%=$(O)/kernel/%/test_modules/kvm_memattr.ko): $(O)/kernel/%/test_modules/kvm_memattr.ko: \
@@ -272,11 +289,18 @@ $(bases:%=$(O)/%/headers/.done): $(O)/%/headers/.done: $(O)/%/headers/.source
 	@touch $@
 
 $(bases:%=$(O)/%/selftests/.source): $(O)/%/selftests/.source: $(O)/%/tree/.git/replayed FORCE
-	$(call touch-if-newer,$(O)/$*/tree/$(kvm) $(O)/$*/tree/tools/testing/selftests -maxdepth 3)
+	$(call touch-if-newer,$(O)/$*/tree/$(kvm) $(O)/$*/tree/tools/testing/selftests -maxdepth 5)
+
+# Of the KVM selftests with libvfio
+uuid-of = $(if $(filter %/link-libvfio-$(1).patch,$(claimed)),$(O)/uuid-arm64)
+$(O)/uuid-arm64: $(qemu)/build/debian-unpack
+	$(call stage,uuid,libuuid for arm64) $(qemu)/build/debian-unpack bookworm arm64 $@ uuid-dev
 
 $(bases:%=$(O)/%/selftests/kselftest-kvm.tar.gz): $(O)/%/selftests/kselftest-kvm.tar.gz: \
-		$(qemu)/build/selftests $(O)/%/headers/.done $(O)/%/selftests/.source series-%
-	$(call stage,selftests-$*,$*: selftests) $(qemu)/build/selftests $(O)/$*/tree \
+		$(qemu)/build/selftests $(qemu)/boot/guest/kunit $(O)/%/headers/.done \
+		$(O)/%/selftests/.source series-% $$(call uuid-of,$$*)
+	$(call stage,selftests-$*,$*: selftests) env UUID=$(abspath $(call uuid-of,$*)) \
+		$(qemu)/build/selftests $(O)/$*/tree \
 		$(@D) $(O)/$*/headers '$(call tests-of,$*)' $(kmake)
 
 $(bases:%=$(O)/%/base-selftests/kselftest-kvm.tar.gz): $(O)/%/base-selftests/kselftest-kvm.tar.gz: \
@@ -423,9 +447,10 @@ lint-fast: $(O)/results/lint-fast/pass
 ## make harness            the tests of the harness itself
 harness: $(O)/results/harness/pass
 
-## make series [BASE=6.1] [AUTHOR='Name <address>'] [SIGNOFF=1]   the mails
+## make series [BASE=6.1] [PART=...] [AUTHOR='Name <address>'] [SIGNOFF=1]   the mails,
+##                         of each part a directory
 series: $(O)/$(BASE)/tree/.git/replayed
-	@$(series)/mail $(BASE) $(O)/$(BASE)/tree $(O)/$(BASE)/series
+	@$(series)/mail $(BASE) $(O)/$(BASE)/tree $(O)/$(BASE)/series $(PART)
 
 ## make refresh [BASE=6.1] write the commits of build/BASE/tree back to here
 refresh: $(O)/$(BASE)/tree/.git/source

@@ -46,14 +46,34 @@ kernel_base()
 	echo "${version%.*}"
 }
 
-# series_entries BASE: a line for each commit: the patch, then the whole files which
-# join it, in the series "# + FILE" lines after the patch, comments to quilt
+# series_entries BASE [PART...]: a line for each commit, of those parts or of all: the
+# patch, then the whole files which join it, in the series "# + FILE" lines after the
+# patch, comments to quilt. A part begins with "# [PART NEEDED...] ...".
 series_entries()
 {
-	awk '/^#[[:space:]]*\+/ { sub(/^#[[:space:]]*\+[[:space:]]*/, ""); line = line " " $0; next }
+	base=$1
+	shift
+	awk -v parts=" $* " '
+		function flush() { if (line != "") print line; line = "" }
+		/^#[[:space:]]*\+/ { sub(/^#[[:space:]]*\+[[:space:]]*/, ""); if (line != "") line = line " " $0; next }
+		/^# \[/ { flush(); part = $2; gsub(/[][]/, "", part); next }
 		/^#/ || !NF { next }
-		{ if (line != "") print line; line = $0 }
-		END { if (line != "") print line }' "$root/series-$1"
+		{ flush(); if (parts == "  " || index(parts, " " part " ")) line = $0 }
+		END { flush() }' "$root/series-$base"
+}
+
+# series_parts BASE: a line for each part, in order: its name, and the parts it needs
+series_parts()
+{
+	sed -n 's/^# \[\([^]]*\)\].*/\1/p' "$root/series-$1"
+}
+
+# series_part BASE PART: the line of PART
+series_part()
+{
+	series_parts "$1" | awk -v part="$2" '$1 == part { print; found = 1 }
+		END { exit !found }' ||
+		die "series-$1 has no part $2, there are: $(series_parts "$1" | sed 's/ .*//' | xargs)"
 }
 
 # series_kernel_patches BASE: those of its patches that change what a kernel is built of

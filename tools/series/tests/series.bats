@@ -57,6 +57,34 @@ apt()
 	fails_with "is there a network" "$series/source" 6.1 "$tmp/s/6.1.tar.xz"
 }
 
+@test "a base whose source Debian has no more is skipped, and that is said" {
+	apt
+	shim apt-get <<<'[ "$1" = update ]'
+	shim apt-cache <<<'[ "$1" != show ]'
+	mkdir -p "$tmp/o/source"
+	fails_with "Debian's trixie-backports has no linux-source-7.3" \
+		"$series/source" 7.3 "$tmp/o/source/7.3.tar.xz"
+	make -n O="$tmp/o" check >"$tmp/steps"
+	grep -q 'report.py .* 7.3-4k-' "$tmp/steps"
+	grep -q 'results.py cell 7.3-4k-.* /dev/null' "$tmp/steps"
+	! grep 'kernel-7.3' "$tmp/steps"
+	# The network is another matter.
+	shim apt-get <<<'exit 100'
+	rm -rf "$tmp/debian"
+	fails_with "is there a network" "$series/source" 7.3 "$tmp/o/source/7.3.tar.xz"
+	[ ! -e "$tmp/o/source/7.3.tar.xz.gone" ]
+
+	mkdir "$tmp/cell"
+	printf '%s\n' cell=7.3-4k-max-vhe \
+		"skip=Debian's trixie-backports has no linux-source-7.3 any more" >"$tmp/cell/boot"
+	"$qemu/judge/results.py" cell 7.3-4k-max-vhe "$tmp/cell" /dev/null
+	grep -q '"verdict": "skip"' "$tmp/cell/result.json"
+	echo "skip=no time" >"$tmp/cell/boot"
+	run "$qemu/judge/results.py" cell 7.3-4k-max-vhe "$tmp/cell" /dev/null
+	[ "$status" -ne 0 ]
+	grep -q "does not allow here: no time" <<<"$output"
+}
+
 @test "a patch that does not apply is named, and the tree is as it was" {
 	source_package 6.1.999-1
 	unpack "$tmp/tree"
@@ -299,14 +327,48 @@ hostile_user()
 @test "the mails apply to the pristine base with git am, and checkpatch is content" {
 	export AUTHOR="A Submitter <submitter@example.org>"
 	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails"
-	grep -q "^Subject: \[PATCH 6.1 00/" "$tmp/mails/0000-cover-letter.txt"
+	[ "$(ls "$tmp/mails")" = feature ]
+	grep -q "^Subject: \[PATCH 6.1 0*/" "$tmp/mails/feature/0000-cover-letter.txt"
+	grep -q "^To: .*kvmarm@" "$tmp/mails/feature/0000-cover-letter.txt"
+	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails" oracle
 	git -C "$o/6.1/tree" worktree prune
 	git -C "$o/6.1/tree" worktree add -q --detach "$tmp/pristine" base
-	git -C "$tmp/pristine" -c user.name=x -c user.email=x am -q "$tmp"/mails/*.patch
+	git -C "$tmp/pristine" -c user.name=x -c user.email=x am -q \
+		"$tmp"/mails/feature/*.patch "$tmp"/mails/oracle/*.patch
 	git -C "$tmp/pristine" diff --exit-code "$(cat "$o/6.1/tree/.git/head")"
 	git -C "$o/6.1/tree" worktree remove --force "$tmp/pristine"
 
 	"$series/checkpatch" "$o/6.1/tree" "$tmp/mails"
+	fails_with "has no part none, there are: feature oracle" \
+		"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails" none
+}
+
+@test "a part is mailed with what it needs before it, one that is private to no list" {
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
+	mkdir -p "$tmp/root/mm"
+	cp -r --parents bases tools "$tmp/root"
+	mkdir "$tmp/tree/scripts"
+	printf '#!/usr/bin/perl\nprint join(" ", "maintainer\@", @ARGV), "\\n";\n' \
+		>"$tmp/tree/scripts/get_maintainer.pl"
+	for n in 1 2 3; do
+		(cd "$tmp/tree" && echo $n >>mm/file && echo "Subject: mm: $n" && echo --- &&
+			git diff && git commit -qam $n) >"$tmp/root/mm/$n.patch"
+		printf "Subject of %s\n\nWhy.\n" $n >"$tmp/root/tools/series/cover/p$n"
+	done
+	git -C "$tmp/tree" reset -q --hard base
+	sed -i '1i Private: security@localhost' "$tmp/root/tools/series/cover/p2"
+	printf '%s\n' "# [p1] one" mm/1.patch "# [p2 p1] two" mm/2.patch \
+		"# [p3 p1 p2] three" mm/3.patch >"$tmp/root/series-6.1"
+	AUTHOR="A <a@localhost>" "$tmp/root/tools/series/mail" 6.1 "$tmp/tree" "$tmp/out" p2
+	[ "$(cd "$tmp/out" && echo *) $(cd "$tmp/out/p2" && echo *.patch)" = "p2 0001-mm-2.patch" ]
+	cover=$tmp/out/p2/0000-cover-letter.txt
+	grep -q "^Subject: .* 0/1\] Subject of 2$" "$cover"
+	grep -q ", and the parts p1 before this one\.$" "$cover"
+	grep -qx "To: security@localhost" "$cover"
+	grep -q "^To: maintainer@ .*--no-l" "$cover"
+	AUTHOR="A <a@localhost>" "$tmp/root/tools/series/mail" 6.1 "$tmp/tree" "$tmp/out" p1
+	! grep -e "--no-l" "$tmp/out/p1/0000-cover-letter.txt" | grep -v git
 }
 
 @test "a checkpatch that is missing, or dies, is an error" {

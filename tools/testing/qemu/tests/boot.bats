@@ -69,14 +69,14 @@ fails_as()
 
 @test "a guest that hangs is killed at the limit, its last lines shown" {
 	run boot BOOT=hang LIMIT=6
-	fails_as "hung before the first test, killed after 6 s" "vfio_bar_vmm: (the program): it did not run"
+	fails_as "hung before the first test, killed after 6 s" "vfio_bar_revoke: (the program): it did not run"
 	grep -q "the last lines of .*console.log" <<<"$output"
 	[ -z "$(pgrep -f "$tmp/cell")" ]
 }
 
 @test "a test that hangs is stopped, the others count" {
-	run boot BOOT=stuck APPEND=TEST_LIMIT=15 TEST='vfio_bar_[gv]*'
-	fails_as "vfio_bar_vmm: (the program): TIMEOUT 15 seconds"
+	run boot BOOT=stuck APPEND=TEST_LIMIT=15 TEST='vfio_bar_[gr]*'
+	fails_as "vfio_bar_revoke: (the program): TIMEOUT 15 seconds"
 	grep -q "error: .*[1-9][0-9]* passed, 1 failed" <<<"$output"
 }
 
@@ -86,9 +86,9 @@ fails_as()
 }
 
 @test "a WARN on the console, and a taint without one, fail a run whose tests pass" {
-	run boot BOOT=warn TEST=vfio_bar_vmm
+	run boot BOOT=warn TEST=vfio_bar_guest
 	fails_as "the console says: WARNING: CPU: 0"
-	run boot BOOT=taint TEST=vfio_bar_vmm
+	run boot BOOT=taint TEST=vfio_bar_guest
 	fails_as "the kernel is tainted: W"
 }
 
@@ -114,9 +114,9 @@ qemu_with()
 	qemu_with 's/,iommu=smmuv3//'
 	run boot QEMU=qemu-with TEST=vfio_bar_memattr
 	fails_as "the console says: rcS: error: 2 more of ivshmem" \
-		"vfio_bar_memattr: (all): skipped, for a reason that expect/skips does not allow"
+		"vfio_bar_memattr: execution refused: skipped, for a reason that expect/skips does not allow"
 	qemu_with 's/^edu$/pci-testdev/'
-	run boot QEMU=qemu-with TEST=vfio_bar_vmm
+	run boot QEMU=qemu-with TEST=vfio_bar_guest
 	fails_as "the console says: rcS: error: 1 more of edu (0x1234:0x11e8) should be bound"
 }
 

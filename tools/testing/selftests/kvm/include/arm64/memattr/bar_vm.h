@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of BARs have in common: rows, each a process of its own, and a
+ * VM that makes single memory accesses on demand and tells how each of them
+ * ended, with PCI BARs and other memory as its memslots.
+ *
+ * A row ends with the first thing that is not as it has to be: by bar_fail(), or
+ * by a failed TEST_ASSERT(), which costs that row only. What a row opens, maps
+ * and creates goes with its process.
+ *
+ * The guest invalidates its TLB only where it has to, because its own MAIR_EL1
+ * has changed, or where a test asks for it. Else a stage-2 entry that KVM did
+ * not invalidate would go unseen.
+ */
+#ifndef SELFTEST_KVM_BAR_VM_H
+#define SELFTEST_KVM_BAR_VM_H
+
+#include <stdbool.h>
+
+#include <linux/compiler.h>
+#include <linux/sizes.h>
+
+#include "kvm_util.h"
+#include "memattr/memattr.h"
+#include "processor.h"
+#include "memattr/vfio_bar.h"
+
+/* ESR_EL1 fields, DDI 0487 D24.2.40: both kernels' headers name other subsets */
+#define BAR_ESR_EC(esr)		(((esr) >> 26) & 0x3f)
+#define BAR_ESR_FSC(esr)	((esr) & 0x3f)
+#define BAR_EC_IABT		0x21	/* instruction abort, same EL */
+#define BAR_EC_DABT		0x25	/* data abort, same EL */
+#define BAR_FSC_EXTABT		0x10	/* external abort, not on a walk */
+#define BAR_FSC_ALIGN		0x21	/* alignment fault */
+
+#define BAR_RW			(PROT_READ | PROT_WRITE)
+
+/* What the guest does with an address */
+enum bar_op {
+	BAR_READ8,
+	BAR_READ16,
+	BAR_READ32,
+	BAR_READ64,
+	BAR_LDP,	/* a pair of 64-bit registers, their exclusive or */
+	BAR_WRITE8,
+	BAR_WRITE16,
+	BAR_WRITE32,
+	BAR_WRITE64,
+	BAR_STP,	/* the value and its complement */
+	BAR_ZVA,	/* DC ZVA */
+	BAR_EXEC,	/* branch there with link */
+};
+
+/* How an access ended */
+enum bar_outcome {
+	BAR_OK,
+	BAR_GUEST_FAULT,	/* a synchronous exception in the guest */
+	BAR_SERROR,		/* an SError in the guest */
+	BAR_RUN_FAILED,		/* an error of KVM_RUN */
+	BAR_MMIO,		/* KVM_RUN asked user space to emulate it */
+};
+
+struct bar_result {
+	enum bar_outcome outcome;
+	u64 val;		/* BAR_OK: what was loaded */
+	u64 esr, far;		/* BAR_GUEST_FAULT: the guest's ESR_EL1, FAR_EL1 */
+	int err;		/* BAR_RUN_FAILED: errno */
+	u64 gpa;		/* BAR_MMIO: where */
+	bool is_write;		/* BAR_MMIO: direction */
+};
+
+/* No test needs more of a BAR than this. */
+#define BAR_VM_MAX_MAP		0x800000ul
+
+#define BAR_VM_VCPUS		2
+
+/**
+ * struct bar_vm - the VM
+ * @vm: of the KVM selftest library
+ * @vcpus: its vCPUs
+ * @vcpu: the one that bar_vm_do() uses, the first unless a test sets it
+ * @mair: the type that all pages of bar_vm_map() have
+ * @flush: the guest has to invalidate its TLB before its next access. For
+ *	   accesses that are compared by their alignment, too: QEMU looks at it
+ *	   only when it fills its TLB.
+ */
+struct bar_vm {
+	struct kvm_vm *vm;
+	struct kvm_vcpu *vcpus[BAR_VM_VCPUS];
+	struct kvm_vcpu *vcpu;
+	int mair;
+	bool flush;
+};
+
+/**
+ * struct bar_slot - memory that is a memslot
+ * @window: decides the memslot's id, and its place if @gpa is 0
+ * @hva: where the test has it mapped
+ * @size: bytes
+ * @pa: physical address, if it is a BAR
+ * @gpa: where the guest has it, as physical and as virtual address
+ */
+struct bar_slot {
+	int window;
+	void *hva;
+	size_t size;
+	u64 pa;
+	u64 gpa;
+};
+
+extern struct memattr_machine bar_machine;
+extern struct vfio_bar bar_dev;
+extern const char *bar_name;
+
+void __printf(1, 2) bar_fail(const char *fmt, ...);
+void __printf(1, 2) bar_skip(const char *fmt, ...);
+#define bar_skip_if(cond, ...) do {					\
+	if (cond)							\
+		bar_skip(__VA_ARGS__);					\
+} while (0)
+void *bar_shared(size_t size);
+
+void bar_vm_create(struct bar_vm *bv, void *guest_code);
+int bar_vm_try_slot(struct bar_vm *bv, const struct bar_slot *slot, u32 flags,
+		    u64 gpa, size_t size);
+void bar_vm_slot(struct bar_vm *bv, const struct bar_slot *slot, size_t size);
+void bar_vm_map(struct bar_vm *bv, u64 gpa);
+void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags);
+void bar_vm_add_bar(struct bar_vm *bv, struct bar_slot *slot,
+		    const struct vfio_bar *b, int prot, u32 flags);
+void bar_vm_set_type(struct bar_vm *bv, u8 mair);
+
+struct bar_result bar_vm_do(struct bar_vm *bv, enum bar_op op, u64 gva,
+			    u64 val);
+const char *bar_result_str(const struct bar_result *res);
+void bar_vm_expect(struct bar_vm *bv, enum bar_op op, u64 gva,
+		   enum bar_outcome outcome);
+
+void bar_vm_check_leaf(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa);
+void bar_vm_touch(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa);
+void bar_vm_check_no_leaf(struct bar_vm *bv, u64 gpa);
+void bar_vm_check_gone(struct bar_vm *bv, u64 gpa);
+u8 bar_vm_mmio_type(struct bar_vm *bv, u64 gpa);
+
+/* The exit status of a row that has left an observation to judge */
+#define BAR_JUDGE	16
+
+/* What a row leaves for the program */
+extern struct bar_left {
+	char why[512];
+	struct memattr_row row;
+} *bar_left;
+
+int bar_fork(const char *name, const struct vfio_bar_want *want,
+	     void (*run)(const void *arg), const void *arg);
+void bar_report(const struct memattr_row *row);
+
+/*
+ * kselftest.h keeps its counters in static variables, one set in each object
+ * that includes it: what counts a result is inline for that reason.
+ */
+
+/**
+ * bar_start() - begin the program, or skip all of it without the test module
+ * @rows: their number
+ */
+static inline void bar_start(unsigned int rows)
+{
+	setbuf(stdout, NULL);
+	ksft_print_header();
+	memattr_require(&bar_machine);
+	ksft_set_plan(rows);
+	bar_left = bar_shared(sizeof(*bar_left));
+}
+
+/**
+ * bar_row() - run one row in a process of its own, and report it
+ * @name: of the row
+ * @want: the BAR that bar_dev has to be, if it is not that already; NULL: it has
+ *	  to be closed
+ * @run: the row
+ * @arg: its argument
+ */
+static inline void bar_row(const char *name, const struct vfio_bar_want *want,
+			   void (*run)(const void *arg), const void *arg)
+{
+	int ret = bar_fork(name, want, run, arg);
+
+	if (ret == BAR_JUDGE)
+		memattr_report(&bar_machine, &bar_left->row, name);
+	else if (ret == KSFT_SKIP)
+		memattr_skip(name, "%s", bar_left->why);
+	else
+		ksft_test_result(!ret, "%s\n", name);
+}
+
+#endif /* SELFTEST_KVM_BAR_VM_H */
