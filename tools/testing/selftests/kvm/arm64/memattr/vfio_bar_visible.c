@@ -166,15 +166,13 @@ static void touch_all(void (*check)(u64 gpa, const struct kvm_memattr_leaf *leaf
 	}
 }
 
+static char dump[128];
+
 static void check_dump(u64 gpa, const struct kvm_memattr_leaf *leaf)
 {
-	char path[128], line[256];
+	char line[256];
 
-	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-%d/stage2_page_tables",
-		 getpid(), bv.vm->fd);
-	bar_skip_if(access(path, R_OK),
-		    "no stage-2 dump: it takes Linux 6.12, CONFIG_PTDUMP_STAGE2_DEBUGFS and debugfs");
-	if (!read_after(path, gpa, "", line, sizeof(line)))
+	if (!read_after(dump, gpa, "", line, sizeof(line)))
 		bar_fail("the dump has no line for 0x%lx", gpa);
 	printf("# dump: %s", line);
 	if (!strstr(line, word(leaf)))
@@ -184,6 +182,10 @@ static void check_dump(u64 gpa, const struct kvm_memattr_leaf *leaf)
 
 static void test_dump(void)
 {
+	snprintf(dump, sizeof(dump), "/sys/kernel/debug/kvm/%d-%d/stage2_page_tables",
+		 getpid(), bv.vm->fd);
+	bar_skip_if(access(dump, R_OK),
+		    "no stage-2 dump: it takes Linux 6.12, CONFIG_PTDUMP_STAGE2_DEBUGFS and debugfs");
 	touch_all(check_dump);
 }
 
