@@ -121,7 +121,10 @@ class Check:
 
 
 def mark(test):
-    has = {r["status"] for r in test["rows"]} if test else ()
+    """What came of a test in a cell: nothing, where the base has no such test"""
+    if not test:
+        return ""
+    has = {r["status"] for r in test["rows"]}
     for status, sign in (("fail", "XX"), ("xfail", "x"), ("flaky", "f")):
         if status in has:
             return sign
@@ -172,7 +175,7 @@ def closing(check):
         f"{check.count('skip')} skipped"
 
 
-CLASSES = {"ok": "pass", "~": "pass", "x": "pass", "-": "skip", "f": "flaky"}
+CLASSES = {"": "", "ok": "pass", "~": "pass", "x": "pass", "-": "skip", "f": "flaky"}
 STYLE = """body { font-family: sans-serif; margin: 2em }
 table { border-collapse: collapse }
 th, td { border: 1px solid #999; padding: .2em .6em; text-align: left; font-weight: normal }
