@@ -76,12 +76,6 @@ series_part()
 		die "series-$1 has no part $2, there are: $(series_parts "$1" | sed 's/ .*//' | xargs)"
 }
 
-# series_kernel_patches BASE: those of its patches that change what a kernel is built of
-series_kernel_patches()
-{
-	series_entries "$1" | sed 's/ .*//; /^tools\//d; /^Documentation\//d'
-}
-
 # message_of PATCH: the patch whose message it takes, by a first line "Message: PATCH"
 message_of()
 {
