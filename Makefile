@@ -179,7 +179,7 @@ here := $(filter-out $(lost),$(check))
 check:
 	@mkdir -p $(O)/results; rm -rf $(O)/results/.reached $(O)/results/.made; \
 		: >$(O)/results/.started
-	+@$(MAKE) -k $(sourced:%=$(O)/%/tree/.git/replayed) $(if $(dry),,|| :)
+	+@$(MAKE) -k $(jobs) $(sourced:%=$(O)/%/tree/.git/replayed) $(if $(dry),,|| :)
 	+@$(MAKE) -k $(jobs) results || $(if $(dry),:,echo $$? >$(O)/results/.made)
 	@for dir in $(ran); do \
 		[ -e $(O)/results/.reached/$${dir##*/} ] || \

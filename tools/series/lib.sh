@@ -62,18 +62,18 @@ series_entries()
 		END { flush() }' "$root/series-$base"
 }
 
-# series_parts BASE: a line for each part, in order: its name, and the parts it needs
+# series_parts BASE: the names of its parts, in order, one a line
 series_parts()
 {
-	sed -n 's/^# \[\([^]]*\)\].*/\1/p' "$root/series-$1"
+	sed -n 's/^# \[\([^] ]*\).*/\1/p' "$root/series-$1"
 }
 
-# series_part BASE PART: the line of PART
-series_part()
+# series_needs BASE PART: the parts that PART needs
+series_needs()
 {
-	series_parts "$1" | awk -v part="$2" '$1 == part { print; found = 1 }
-		END { exit !found }' ||
-		die "series-$1 has no part $2, there are: $(series_parts "$1" | sed 's/ .*//' | xargs)"
+	series_parts "$1" | grep -qxF -e "$2" ||
+		die "series-$1 has no part $2, there are: $(series_parts "$1" | xargs)"
+	sed -n "s/^# \[$2\( \([^]]*\)\)\{0,1\}\].*/\2/p" "$root/series-$1"
 }
 
 # message_of PATCH: the patch whose message it takes, by a first line "Message: PATCH"

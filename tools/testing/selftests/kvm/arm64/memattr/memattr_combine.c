@@ -129,7 +129,7 @@ static const char *no_machine(bool fwb)
 /* The rule holds at each of its points */
 static void check_rule(enum memattr_rule rule)
 {
-	int mair, memattr, points = 0, deviant = 0, bad = 0;
+	int i, points = 0, deviant = 0, bad = 0;
 	bool fwb = rule >= MEMATTR_RULE_FWB_DEVICE_DEVICE;
 	const char *why = no_machine(fwb), *first = NULL;
 	const char *name = memattr_rule_name(rule);
@@ -139,13 +139,12 @@ static void check_rule(enum memattr_rule rule)
 		return;
 	}
 
-	for (mair = 0; mair < NR_MAIR * NR_MEMATTR; mair++) {
+	for (i = 0; i < NR_MAIR * NR_MEMATTR; i++) {
+		u8 s1 = i / NR_MEMATTR, memattr = i % NR_MEMATTR;
 		u64 par = MEMATTR_PAR_F;
 		struct memattr_combined c;
 		const char *known = NULL;
-		u8 s1 = mair / NR_MEMATTR;
 
-		memattr = mair % NR_MEMATTR;
 		c = memattr_combine(&machine, s1, memattr, fwb);
 		if (c.rule != rule)
 			continue;
@@ -243,7 +242,7 @@ int main(void)
 
 	ksft_print_header();
 	memattr_require(&machine);
-	ksft_print_msg("platform: %s\n", memattr_platform(&machine));
+	ksft_print_msg("platform: %s\n", machine.name);
 
 	/* Each rule but "reserved", then the other three */
 	ksft_set_plan(MEMATTR_NR_RULES - 1 + 3);

@@ -121,7 +121,7 @@ static void test_action(const struct test_case *t)
 		bar_fail("some types fault, some do not");
 	bar_skip_if(in_doubt,
 		    "nothing shows that this machine enforces alignment at stage %d (%s): use hardware%s",
-		    stage, memattr_platform(&bar_machine),
+		    stage, bar_machine.name,
 		    actions[action].op == BAR_ZVA ? "" : ", or QEMU 9.0 or later");
 }
 
@@ -216,7 +216,6 @@ static void run(const void *arg)
 
 int main(int argc, char *argv[])
 {
-	static const struct vfio_bar_want any = { .what = "a BAR", };
 	char name[128];
 	int i;
 
@@ -226,12 +225,12 @@ int main(int argc, char *argv[])
 		const struct test_case *t = &cases[i];
 
 		if (t->run == test_data)
-			bar_row(t->name, &any, run, t);
+			bar_row(t->name, &vfio_bar_any, run, t);
 		for (action = 0; t->run == test_action &&
 		     action < ARRAY_SIZE(actions); action++) {
 			snprintf(name, sizeof(name), "%s: %s", t->name,
 				 actions[action].name);
-			bar_row(name, &any, run, t);
+			bar_row(name, &vfio_bar_any, run, t);
 		}
 	}
 	memattr_finish();

@@ -21,8 +21,6 @@
 
 #include "memattr/bar_vm.h"
 
-static const struct vfio_bar_want any = { .what = "a BAR", };
-
 static struct bar_vm bv;
 /* The BAR, mapped and touched, and its type at stage 2 on this kernel */
 static struct bar_slot slot;
@@ -122,10 +120,7 @@ static void test_mremap(void)
 {
 	struct bar_slot moved = { .window = 1, .size = slot.size };
 
-	moved.hva = mremap(slot.hva, slot.size, slot.size,
-			   MREMAP_MAYMOVE | MREMAP_FIXED,
-			   vfio_bar_pick_address(&bar_dev, 0, slot.size));
-	TEST_ASSERT(moved.hva != MAP_FAILED, "mremap: %s", strerror(errno));
+	moved.hva = vfio_bar_move(&bar_dev, slot.hva, slot.size);
 	bar_vm_check_gone(&bv, slot.gpa);
 	bar_vm_add(&bv, &moved, 0);
 	bar_vm_touch(&bv, moved.gpa, vfio_type, true, slot.pa);
@@ -214,12 +209,9 @@ static void test_kill(void)
 
 static void sysfs_write(const char *file, const char *text)
 {
-	int fd = open(file, O_WRONLY);
-
 	/* What comes of it is looked at afterwards. */
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+	if (!bar_write(file, text))
 		printf("# %s: %s\n", file, strerror(errno));
-	close(fd);
 }
 
 /*
@@ -342,6 +334,6 @@ int main(int argc, char *argv[])
 
 	bar_start(ARRAY_SIZE(cases));
 	for (t = cases; t < cases + ARRAY_SIZE(cases); t++)
-		bar_row(t->name, t->opens ? NULL : &any, run, t);
+		bar_row(t->name, t->opens ? NULL : &vfio_bar_any, run, t);
 	memattr_finish();
 }

@@ -68,7 +68,6 @@ struct test_case {
 	enum backing order[3];
 };
 
-static const struct vfio_bar_want any = { .what = "a BAR", };
 static const struct vfio_bar_want sub_page = {
 	.what = "a BAR smaller than a page", .sub_page = true,
 };
@@ -237,8 +236,6 @@ static struct memattr_row row_of(enum backing backing, u8 type)
 		.vma = backings[backing].vma,
 		.s1 = type,
 		.want = backings[backing].s2,
-		/* As memory is on a CPU whose instruction caches are coherent */
-		.any_exec = backings[backing].s2 == MEMATTR_NORMAL_WB,
 	};
 }
 
@@ -470,33 +467,33 @@ static const struct test_case cases[] = {
 	 * A BAR, but not through vfio-pci: Device-nGnRE at stage 2, R/W, XN. It
 	 * comes first, as some kernels let nobody else have what vfio has mapped.
 	 */
-	{ "sysfs resourceN: Device-nGnRE", test_leaf, &any, SYSFS },
-	{ "sysfs resourceN_wc: Device-nGnRE", test_leaf, &any, SYSFS_WC },
-	{ "/dev/mem: Device-nGnRE", test_leaf, &any, DEV_MEM },
-	{ "sysfs", test_type, &any, SYSFS },
+	{ "sysfs resourceN: Device-nGnRE", test_leaf, &vfio_bar_any, SYSFS },
+	{ "sysfs resourceN_wc: Device-nGnRE", test_leaf, &vfio_bar_any, SYSFS_WC },
+	{ "/dev/mem: Device-nGnRE", test_leaf, &vfio_bar_any, DEV_MEM },
+	{ "sysfs", test_type, &vfio_bar_any, SYSFS },
 
 	/* Device types stay what the guest chose, Normal ones are Normal-NC. */
-	{ "vfio-pci", test_type, &any, VFIO },
-	{ "vfio-pci: every type", test_all_types, &any, VFIO },
+	{ "vfio-pci", test_type, &vfio_bar_any, VFIO },
+	{ "vfio-pci: every type", test_all_types, &vfio_bar_any, VFIO },
 
 	/* Whichever access comes first, the leaf is Normal-NC, R/W, XN. */
-	{ "read fault: Normal-NC", test_leaf, &any, VFIO },
-	{ "write fault: Normal-NC", test_fault, &any, .prot = BAR_RW,
+	{ "read fault: Normal-NC", test_leaf, &vfio_bar_any, VFIO },
+	{ "write fault: Normal-NC", test_fault, &vfio_bar_any, .prot = BAR_RW,
 	  .op = BAR_WRITE32 },
 	/* Read-only: Normal-NC, R, XN; and a store fails without changing it. */
-	{ "read-only mapping: Normal-NC", test_fault, &any, .prot = PROT_READ,
+	{ "read-only mapping: Normal-NC", test_fault, &vfio_bar_any, .prot = PROT_READ,
 	  .op = BAR_READ32 },
-	{ "KVM_MEM_READONLY: Normal-NC", test_fault, &any, .prot = BAR_RW,
+	{ "KVM_MEM_READONLY: Normal-NC", test_fault, &vfio_bar_any, .prot = BAR_RW,
 	  .slot_flags = KVM_MEM_READONLY, .op = BAR_READ32 },
 	/* Nor does it depend on how much of it is mapped, how often, and where. */
-	{ "a part of the BAR, mapped twice: Normal-NC", test_part, &any },
+	{ "a part of the BAR, mapped twice: Normal-NC", test_part, &vfio_bar_any },
 	/* A fetch is an external abort, XN stays set; also before. */
-	{ "execution refused", test_exec, &any },
+	{ "execution refused", test_exec, &vfio_bar_any },
 
 	/* Three VMAs in one memslot: each page has the type of its own. */
-	{ "sysfs, vfio, RAM in a memslot: Normal-NC", test_mixed, &any,
+	{ "sysfs, vfio, RAM in a memslot: Normal-NC", test_mixed, &vfio_bar_any,
 	  .order = { SYSFS, VFIO, ANON } },
-	{ "RAM, sysfs, vfio in a memslot: Normal-NC", test_mixed, &any,
+	{ "RAM, sysfs, vfio in a memslot: Normal-NC", test_mixed, &vfio_bar_any,
 	  .order = { ANON, SYSFS, VFIO } },
 
 	/* The type does not depend on what kind of BAR it is. */

@@ -285,17 +285,18 @@ static void wait_for(enum after after, int nr)
 static void check_leaves(u8 type)
 {
 	struct kvm_memattr_leaf leaf;
+	const char *why;
 	int i, page;
 
 	for (i = 0; i < NR_VMS; i++) {
 		for (page = 0; page < nr_pages; page++) {
-			if (!memattr_leaf(&bar_machine, vms[i].vm->fd,
-					  slots[i].gpa + page * getpagesize(),
-					  &leaf) &&
-			    leaf.memattr != memattr_s2_encode(type, leaf.fwb))
-				bar_fail("stage-2 type is %s, not %s",
-					 memattr_s2_name(leaf.memattr, leaf.fwb),
-					 memattr_name(type));
+			if (memattr_leaf(&bar_machine, vms[i].vm->fd,
+					 slots[i].gpa + page * getpagesize(),
+					 &leaf))
+				continue;
+			why = memattr_check_leaf(&leaf, type, true);
+			if (why)
+				bar_fail("%s", why);
 		}
 	}
 }
@@ -367,7 +368,6 @@ static void run(const void *arg)
 	printf("# %s: %u rounds in %ld ms\n", t->name, round, ms);
 }
 
-static const struct vfio_bar_want any = { .what = "a BAR", };
 static const struct vfio_bar_want named = { .what = "a BAR", .named = true, };
 static const struct vfio_bar_want resettable = {
 	.what = "a BAR, and a reset", .named = true, .reset = "",
@@ -375,13 +375,13 @@ static const struct vfio_bar_want resettable = {
 
 static const struct test_case cases[] = {
 	/* Not one read more. */
-	{ "munmap", REFUSED, &any, unmap },
-	{ "memslot deleted", REFUSED, &any, delete_slot },
+	{ "munmap", REFUSED, &vfio_bar_any, unmap },
+	{ "memslot deleted", REFUSED, &vfio_bar_any, delete_slot },
 	{ "memory decode off", REFUSED, &named, decode },
 	/* Not one read more, and RAM is there at once. */
-	{ "MAP_FIXED over it: RAM", RAM, &any, over_ram },
+	{ "MAP_FIXED over it: RAM", RAM, &vfio_bar_any, over_ram },
 	/* Not one leaf of the type that vfio-pci's mapping had. */
-	{ "MAP_FIXED over it: sysfs", BAR, &any, over_sysfs },
+	{ "MAP_FIXED over it: sysfs", BAR, &vfio_bar_any, over_sysfs },
 	/* Not one read of a device in reset, which would not find the word. */
 	{ "VFIO_DEVICE_RESET", BAR, &resettable, reset },
 };

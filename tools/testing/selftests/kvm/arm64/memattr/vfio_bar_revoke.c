@@ -191,10 +191,7 @@ static void test_unfaulted(const struct event *e)
 		exit(0);
 	}
 	bar_vm_slot(&bv, &slot, 0);
-	slot.hva = mremap(slot.hva, slot.size, slot.size,
-			  MREMAP_MAYMOVE | MREMAP_FIXED,
-			  vfio_bar_pick_address(&bar_dev, 0, slot.size));
-	TEST_ASSERT(slot.hva != MAP_FAILED, "mremap: %s", strerror(errno));
+	slot.hva = vfio_bar_move(&bar_dev, slot.hva, slot.size);
 	bar_vm_slot(&bv, &slot, slot.size);
 	slot.pa = pa;
 	touch();
@@ -215,20 +212,11 @@ static void test_unfaulted(const struct event *e)
 #define TRACING		"/sys/kernel/tracing"
 #define INSTANCE	TRACING "/instances/vfio_bar"
 
-static bool trace_write(const char *file, const char *text)
-{
-	int fd = open(file, O_WRONLY | O_APPEND);
-	bool ok = write(fd, text, strlen(text)) > 0;
-
-	close(fd);
-	return ok;
-}
-
 static void trace_stop(void)
 {
-	trace_write(INSTANCE "/events/vfio_bar/enable", "0");
+	bar_write(INSTANCE "/events/vfio_bar/enable", "0");
 	rmdir(INSTANCE);
-	trace_write(TRACING "/kprobe_events", "-:vfio_bar/device");
+	bar_write(TRACING "/kprobe_events", "-:vfio_bar/device");
 }
 
 /*
@@ -244,10 +232,10 @@ static void test_order(const struct event *e)
 
 	trace_stop();
 	snprintf(text, sizeof(text), "p:vfio_bar/device %s", e->probe);
-	bar_skip_if(!trace_write(TRACING "/kprobe_events", text) ||
+	bar_skip_if(!bar_write(TRACING "/kprobe_events", text) ||
 		    mkdir(INSTANCE, 0700) ||
-		    !trace_write(INSTANCE "/events/vfio_bar/enable", "1") ||
-		    !trace_write(INSTANCE "/events/kvm/kvm_unmap_hva_range/enable", "1"),
+		    !bar_write(INSTANCE "/events/vfio_bar/enable", "1") ||
+		    !bar_write(INSTANCE "/events/kvm/kvm_unmap_hva_range/enable", "1"),
 		    "the order of events needs a kprobe on %s, and tracefs at %s (CONFIG_KPROBE_EVENTS)",
 		    e->probe, TRACING);
 	atexit(trace_stop);

@@ -4,8 +4,6 @@
  * withholds the choice of it: smaps, the stage-2 dump, the trace event
  * kvm_stage2_map, and vfio-pci-core's parameter deny_any_uncached.
  */
-#define _GNU_SOURCE /* mremap() */
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -22,21 +20,7 @@
 #define EVENT		TRACE "events/kvm/kvm_stage2_map/enable"
 #define DENY		"/sys/module/vfio_pci_core/parameters/deny_any_uncached"
 
-static const struct vfio_bar_want any = { .what = "a BAR", };
-
 static struct bar_vm bv;
-
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_TRUNC);
-	ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
-	int err = errno;
-
-	if (fd >= 0)
-		close(fd);
-	errno = err;
-	return n == (ssize_t)strlen(text);
-}
 
 /* The line of @path that has @what after what looks like the line of @address */
 static bool read_after(const char *path, u64 address, const char *what,
@@ -106,9 +90,7 @@ static void test_smaps_vfio(void)
 	int status;
 
 	check_smaps(slot.hva, true);
-	moved = mremap(slot.hva, slot.size, slot.size, MREMAP_MAYMOVE | MREMAP_FIXED,
-		       vfio_bar_pick_address(&bar_dev, 0, slot.size));
-	TEST_ASSERT(moved != MAP_FAILED, "mremap: %s", strerror(errno));
+	moved = vfio_bar_move(&bar_dev, slot.hva, slot.size);
 	check_smaps(moved, true);
 	if (!fork()) {
 		check_smaps(moved, true);
@@ -146,7 +128,7 @@ static const char *word(const struct kvm_memattr_leaf *leaf)
 	return "";
 }
 
-/* One VMA of each kind, side by side, so that nothing is merged that is not alike */
+/* One VMA of each kind */
 static void touch_all(void (*check)(u64 gpa, const struct kvm_memattr_leaf *leaf))
 {
 	struct bar_slot slots[] = {
@@ -208,11 +190,11 @@ static void check_trace(u64 gpa, const struct kvm_memattr_leaf *leaf)
 
 static void test_trace(void)
 {
-	bar_skip_if(!write_file(EVENT, "1"),
+	bar_skip_if(!bar_write(EVENT, "1"),
 		    "this kernel has no kvm_stage2_map: use one with the series, and tracefs");
-	write_file(TRACE "trace", "");
+	close(open(TRACE "trace", O_WRONLY | O_TRUNC));
 	touch_all(check_trace);
-	write_file(EVENT, "0");
+	bar_write(EVENT, "0");
 }
 
 /* What the administrator denies holds for what is mapped from then on. */
@@ -221,16 +203,16 @@ static void check_denied(const char *list, bool denied)
 	struct bar_slot old, new;
 	u8 type = denied ? MEMATTR_DEVICE_nGnRE : MEMATTR_NORMAL_NC;
 
-	write_file(DENY, "\n");
+	bar_write(DENY, "\n");
 	old = map_bar(0);
-	if (!write_file(DENY, list))
+	if (!bar_write(DENY, list))
 		bar_fail("%s: %s", list, strerror(errno));
 	new = map_bar(1);
 	check_smaps(old.hva, true);
 	check_smaps(new.hva, !denied);
 	bar_vm_touch(&bv, old.gpa, MEMATTR_NORMAL_NC, true, old.pa);
 	bar_vm_touch(&bv, new.gpa, type, true, new.pa);
-	write_file(DENY, "\n");
+	bar_write(DENY, "\n");
 	new = map_bar(2);
 	bar_vm_touch(&bv, new.gpa, MEMATTR_NORMAL_NC, true, new.pa);
 }
@@ -294,15 +276,15 @@ static void test_deny_invalid(void)
 	struct bar_slot slot;
 	int i;
 
-	if (!write_file(DENY, "all\n"))
+	if (!bar_write(DENY, "all\n"))
 		bar_fail("%s: %s", DENY, strerror(errno));
 	for (i = 0; i < ARRAY_SIZE(invalid); i++) {
-		if (write_file(DENY, invalid[i]) || errno != EINVAL)
+		if (bar_write(DENY, invalid[i]) || errno != EINVAL)
 			bar_fail("\"%s\" is not refused with EINVAL", invalid[i]);
 	}
 	slot = map_bar(0);
 	bar_vm_touch(&bv, slot.gpa, MEMATTR_DEVICE_nGnRE, true, slot.pa);
-	write_file(DENY, "\n");
+	bar_write(DENY, "\n");
 }
 
 static const struct test_case {
@@ -343,8 +325,8 @@ int main(int argc, char *argv[])
 
 	bar_start(ARRAY_SIZE(cases));
 	for (t = cases; t < cases + ARRAY_SIZE(cases); t++)
-		bar_row(t->name, &any, run, t);
+		bar_row(t->name, &vfio_bar_any, run, t);
 	if (!access(DENY, F_OK))
-		write_file(DENY, "\n");
+		bar_write(DENY, "\n");
 	memattr_finish();
 }

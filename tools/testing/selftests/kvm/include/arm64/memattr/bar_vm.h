@@ -119,6 +119,7 @@ void __printf(1, 2) bar_skip(const char *fmt, ...);
 		bar_skip(__VA_ARGS__);					\
 } while (0)
 void *bar_shared(size_t size);
+bool bar_write(const char *path, const char *text);
 
 void bar_vm_create(struct bar_vm *bv, void *guest_code);
 int bar_vm_try_slot(struct bar_vm *bv, const struct bar_slot *slot, u32 flags,

@@ -106,9 +106,7 @@ enum memattr_verdict {
  * struct memattr_row - one combination of a guest's type with KVM's
  * @vma: in: which VMA backs the memslot, for the report ("vfio-pci")
  * @s1: in: MAIR byte the guest maps the page with
- * @want: in: type that stage 2 must have, in MAIR encoding
- * @read_only: in: stage 2 must not be writable; else it must be
- * @any_exec: in: stage 2 may be executable; else it must not be
+ * @want: in: type that stage 2 must have, in MAIR encoding; it must be writable
  * @leaf: in: stage-2 leaf found in KVM's tables
  * @at: in: @par and @hcr were observed; otherwise the result is computed
  * @par: in: PAR_EL1 of the translation
@@ -124,8 +122,6 @@ struct memattr_row {
 	const char *vma;
 	u8 s1;
 	u8 want;
-	bool read_only;
-	bool any_exec;
 	struct kvm_memattr_leaf leaf;
 	bool at;
 	u64 par;
@@ -157,8 +153,8 @@ const char *memattr_open(struct memattr_machine *m);
 const char *memattr_prove(const struct memattr_machine *m);
 int memattr_leaf(const struct memattr_machine *m, int vm_fd, u64 ipa,
 		 struct kvm_memattr_leaf *leaf);
-int memattr_translate(const struct memattr_machine *m, struct kvm_vcpu *vcpu,
-		      u64 gva, bool write, u64 *par);
+const char *memattr_check_leaf(const struct kvm_memattr_leaf *leaf, u8 type,
+			       bool write);
 int memattr_calibrate_sh(const struct memattr_machine *m, u8 mair, u8 memattr,
 			 bool fwb, u8 s1_sh, u8 s2_sh, u64 *par);
 int memattr_host_pte(const struct memattr_machine *m, const void *va,
@@ -179,12 +175,6 @@ static inline int memattr_calibrate(const struct memattr_machine *m, u8 mair,
 {
 	return memattr_calibrate_sh(m, mair, memattr, fwb, MEMATTR_SH_NON,
 				    MEMATTR_SH_INNER, par);
-}
-
-/* Names the machine that a deviation belongs to */
-static inline const char *memattr_platform(const struct memattr_machine *m)
-{
-	return m->name;
 }
 
 /*
@@ -222,24 +212,6 @@ static inline void memattr_require(struct memattr_machine *m)
 		ksft_exit_fail_msg("%s\n", why);
 }
 
-/* One KTAP result, with what there is to say of it */
-static inline void memattr_result(enum memattr_verdict verdict,
-				  const char *name, const char *reason)
-{
-	switch (verdict) {
-	case MEMATTR_PASS:
-		ksft_test_result_pass("%s\n", name);
-		break;
-	case MEMATTR_DEVIATION:
-		memattr_skip(name, "platform deviation: %s", reason);
-		break;
-	default:
-		ksft_print_msg("%s: %s\n", name, reason);
-		ksft_test_result_fail("%s\n", name);
-		break;
-	}
-}
-
 /**
  * memattr_report() - judge a row and report it
  * @m: the machine
@@ -263,7 +235,19 @@ static inline void memattr_report(const struct memattr_machine *m,
 		 row->observed, row->expected.attr, cal);
 	ksft_print_msg("memattr: %s verdict=%s oracle=%s\n", line,
 		       verdict[row->verdict], row->at ? "at" : "rules");
-	memattr_result(row->verdict, name, row->reason);
+
+	switch (row->verdict) {
+	case MEMATTR_PASS:
+		ksft_test_result_pass("%s\n", name);
+		break;
+	case MEMATTR_DEVIATION:
+		memattr_skip(name, "platform deviation: %s", row->reason);
+		break;
+	default:
+		ksft_print_msg("%s: %s\n", name, row->reason);
+		ksft_test_result_fail("%s\n", name);
+		break;
+	}
 }
 
 /**

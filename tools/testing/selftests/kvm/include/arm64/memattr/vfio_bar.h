@@ -91,6 +91,9 @@ enum bar_source {
 	BAR_DEV_MEM,
 };
 
+/* Nothing but a BAR */
+extern const struct vfio_bar_want vfio_bar_any;
+
 const char *vfio_bar_why(void);
 bool vfio_bar_open(struct vfio_bar *b, const struct vfio_bar_want *want);
 bool vfio_bar_open_plain(struct vfio_bar *plain, const struct vfio_bar *own,
@@ -100,6 +103,7 @@ void vfio_bar_close(struct vfio_bar *b);
 void *vfio_bar_pick_address(const struct vfio_bar *b, u64 offset, size_t size);
 void *vfio_bar_mmap(const struct vfio_bar *b, void *addr, int prot, u64 offset,
 		    size_t size);
+void *vfio_bar_move(const struct vfio_bar *b, void *hva, size_t size);
 
 int vfio_bar_cap(const struct vfio_bar *b, int id);
 u16 vfio_bar_config(const struct vfio_bar *b, int pos, u16 clear, u16 set);

@@ -3,6 +3,7 @@
  * Rows, and a VM that makes single memory accesses on demand: see bar_vm.h.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <signal.h>
 #include <string.h>
@@ -81,6 +82,25 @@ void bar_skip(const char *fmt, ...)
 	vsnprintf(bar_left->why, sizeof(bar_left->why), fmt, ap);
 	va_end(ap);
 	exit(KSFT_SKIP);
+}
+
+/**
+ * bar_write() - write to a file of sysfs or tracefs
+ * @path: the file
+ * @text: what
+ *
+ * Return: true, or false with errno set
+ */
+bool bar_write(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	bool ok = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	int err = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = err;
+	return ok;
 }
 
 /**
@@ -468,34 +488,24 @@ void bar_vm_expect(struct bar_vm *bv, enum bar_op op, u64 gva,
 }
 
 /**
- * bar_vm_check_leaf() - compare a stage-2 leaf with what it must be
+ * bar_vm_check_leaf() - memattr_check_leaf() of an address, or the row fails
  * @bv: the VM
  * @gpa: the address
  * @type: its type in MAIR encoding
  * @write: writable
  * @oa: output address for @gpa itself, 0 for any
- *
- * It has to be readable, and unless it is Write-Back, not executable. Pages and
- * blocks of any size are accepted.
  */
 void bar_vm_check_leaf(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa)
 {
 	struct kvm_memattr_leaf leaf;
 	int ret = memattr_leaf(&bar_machine, bv->vm->fd, gpa, &leaf);
+	const char *why;
 
 	if (ret)
 		bar_fail("no stage-2 leaf for 0x%lx: %s", gpa, strerror(-ret));
-	if (leaf.memattr != memattr_s2_encode(type, leaf.fwb))
-		bar_fail("stage-2 type is %s (0x%x), not %s (0x%x)",
-			 memattr_s2_name(leaf.memattr, leaf.fwb), leaf.memattr,
-			 memattr_name(type), memattr_s2_encode(type, leaf.fwb));
-	if (leaf.sh != MEMATTR_SH_INNER)
-		bar_fail("stage 2 is %s", memattr_sh_name(leaf.sh));
-	if (leaf.s2ap != 1 + 2 * write)
-		bar_fail("S2AP is %u, not %u", leaf.s2ap, 1 + 2 * write);
-	/* XN[1:0] = 0b10: at neither exception level */
-	if (type != MEMATTR_NORMAL_WB && leaf.xn != 2)
-		bar_fail("XN[1:0] is %u, not 2", leaf.xn);
+	why = memattr_check_leaf(&leaf, type, write);
+	if (why)
+		bar_fail("%s", why);
 	if (oa && leaf.oa + (gpa - leaf.base) != oa)
 		bar_fail("the leaf of 0x%lx leads to 0x%llx, not to 0x%lx", gpa,
 			 leaf.oa + (gpa - leaf.base), oa);

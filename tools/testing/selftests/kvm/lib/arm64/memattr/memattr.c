@@ -604,44 +604,6 @@ int memattr_leaf(const struct memattr_machine *m, int vm_fd, u64 ipa,
 	return ioctl(m->fd, KVM_MEMATTR_STAGE2_LEAF, leaf) ? -errno : 0;
 }
 
-static int translate(const struct memattr_machine *m, struct kvm_vcpu *vcpu,
-		     u64 gva, bool write, u64 *par, u64 *hcr)
-{
-	struct kvm_memattr_translate tr = {
-		.vcpu_fd = vcpu->fd,
-		.flags = write ? KVM_MEMATTR_TRANSLATE_WRITE : 0,
-		.va = gva,
-	};
-	int ret = call_on_cpu(m, KVM_MEMATTR_TRANSLATE, &tr);
-
-	*par = tr.par_el1;
-	*hcr = tr.hcr_el2;
-
-	return ret;
-}
-
-/**
- * memattr_translate() - translate a guest VA through both stages
- * @m: the machine
- * @vcpu: as which vCPU; it has run, and does not run now
- * @gva: guest virtual address
- * @write: as a write
- * @par: PAR_EL1
- *
- * The walk itself has to find its way through stage 2: let the guest touch the
- * page first.
- *
- * Return: 0 with @par filled in, F set in it or not, or the negative errno of
- * KVM_MEMATTR_TRANSLATE; -EOPNOTSUPP on a host without VHE
- */
-int memattr_translate(const struct memattr_machine *m, struct kvm_vcpu *vcpu,
-		      u64 gva, bool write, u64 *par)
-{
-	u64 hcr;
-
-	return translate(m, vcpu, gva, write, par, &hcr);
-}
-
 /**
  * memattr_calibrate_sh() - let the machine combine two attributes
  * @m: the machine
@@ -669,6 +631,47 @@ int memattr_calibrate_sh(const struct memattr_machine *m, u8 mair, u8 memattr,
 	*par = cal.par_el1;
 
 	return ret;
+}
+
+/**
+ * memattr_check_leaf() - is a stage-2 leaf what KVM should have installed?
+ * @leaf: the leaf
+ * @type: its type, in MAIR encoding
+ * @write: it is writable; else it must not be
+ *
+ * It has to be readable, and Inner Shareable. Memory may be executable, as it is
+ * on a CPU whose instruction caches are coherent, the rest must not be. Pages and
+ * blocks of any size are accepted.
+ *
+ * Return: NULL, or what is wrong, valid until the next call
+ */
+const char *memattr_check_leaf(const struct kvm_memattr_leaf *leaf, u8 type,
+			       bool write)
+{
+	int want = memattr_s2_encode(type, leaf->fwb);
+	bool exec = type == MEMATTR_NORMAL_WB;
+	static char why[192];
+
+	if (leaf->memattr != want)
+		snprintf(why, sizeof(why),
+			 "stage 2 is %s (MemAttr 0x%x, FWB=%u), should be %s",
+			 memattr_s2_name(leaf->memattr, leaf->fwb), leaf->memattr,
+			 leaf->fwb, memattr_s2_name(want, leaf->fwb));
+	else if (leaf->sh != MEMATTR_SH_INNER)
+		snprintf(why, sizeof(why),
+			 "stage 2 is %s, should be Inner Shareable",
+			 memattr_sh_name(leaf->sh));
+	else if (leaf->s2ap != (write ? 3 : 1) || !leaf->af ||
+		 (leaf->xn != 2 && !(exec && !leaf->xn)))
+		snprintf(why, sizeof(why),
+			 "stage 2 has S2AP 0x%x, AF %u, XN 0x%x, should be %s and %s",
+			 leaf->s2ap, leaf->af, leaf->xn,
+			 write ? "writable" : "read-only",
+			 exec ? "anything" : "not executable");
+	else
+		return NULL;
+
+	return why;
 }
 
 /**
@@ -741,7 +744,7 @@ void memattr_set_mair(struct kvm_vcpu *vcpu, unsigned int attridx, u8 mair)
 /**
  * memattr_observe() - fill a row with what KVM and the machine say of a page
  * @m: the machine
- * @vcpu: a vCPU that has touched the page
+ * @vcpu: a vCPU that has touched the page, and does not run now
  * @gva: guest virtual address of the page
  * @ipa: its IPA
  * @row: leaf, at, par and hcr are filled in
@@ -751,11 +754,14 @@ void memattr_set_mair(struct kvm_vcpu *vcpu, unsigned int attridx, u8 mair)
 int memattr_observe(const struct memattr_machine *m, struct kvm_vcpu *vcpu,
 		    u64 gva, u64 ipa, struct memattr_row *row)
 {
+	struct kvm_memattr_translate tr = { .vcpu_fd = vcpu->fd, .va = gva, };
 	int ret = memattr_leaf(m, vcpu->vm->fd, ipa, &row->leaf);
 
 	row->at = m->info.flags & KVM_MEMATTR_INFO_TRANSLATE;
 	if (!ret && row->at)
-		ret = translate(m, vcpu, gva, false, &row->par, &row->hcr);
+		ret = call_on_cpu(m, KVM_MEMATTR_TRANSLATE, &tr);
+	row->par = tr.par_el1;
+	row->hcr = tr.hcr_el2;
 
 	return ret;
 }
@@ -772,25 +778,14 @@ static bool __printf(2, 3) wrong(struct memattr_row *row, const char *fmt, ...)
 }
 
 /* Did KVM do what is its to do? */
-static bool check_kvm(struct memattr_row *row, u8 want)
+static bool check_kvm(struct memattr_row *row)
 {
 	const struct kvm_memattr_leaf *leaf = &row->leaf;
+	const char *why = memattr_check_leaf(leaf, row->want, true);
 	u64 pa = leaf->oa + (leaf->ipa - leaf->base);
 
-	if (leaf->memattr != want)
-		return wrong(row, "stage 2 is %s (MemAttr 0x%x, FWB=%u), should be %s",
-			     memattr_s2_name(leaf->memattr, leaf->fwb),
-			     leaf->memattr, leaf->fwb,
-			     memattr_s2_name(want, leaf->fwb));
-	if (leaf->sh != MEMATTR_SH_INNER)
-		return wrong(row, "stage 2 is %s, should be Inner Shareable",
-			     memattr_sh_name(leaf->sh));
-	if (leaf->s2ap != (row->read_only ? 1 : 3) || !leaf->af ||
-	    (leaf->xn != 2 && !(row->any_exec && !leaf->xn)))
-		return wrong(row, "stage 2 has S2AP 0x%x, AF %u, XN 0x%x, should be %s and %s",
-			     leaf->s2ap, leaf->af, leaf->xn,
-			     row->read_only ? "read-only" : "writable",
-			     row->any_exec ? "anything" : "not executable");
+	if (why)
+		return wrong(row, "%s", why);
 	if (!row->at)
 		return true;
 	if (!!(row->hcr & HCR_FWB_BIT) != leaf->fwb)
@@ -817,7 +812,6 @@ static enum memattr_verdict check_type(const struct memattr_machine *m,
 	    !(par & MEMATTR_PAR_F))
 		row->calibrated = MEMATTR_PAR_ATTR(par);
 
-	row->observed = MEMATTR_PAR_ATTR(row->par);
 	if (same_type(row->observed, row->expected.attr))
 		return MEMATTR_PASS;
 	if (row->calibrated < 0 || !same_type(row->observed, row->calibrated)) {
@@ -860,7 +854,7 @@ enum memattr_verdict memattr_judge(const struct memattr_machine *m,
 						  row->leaf.fwb).attr;
 	row->calibrated = -1;
 	row->reason[0] = 0;
-	row->verdict = check_kvm(row, want) ? check_type(m, row) : MEMATTR_FAIL;
+	row->verdict = check_kvm(row) ? check_type(m, row) : MEMATTR_FAIL;
 
 	return row->verdict;
 }

@@ -2,6 +2,8 @@
 /*
  * PCI BARs for KVM selftests: see vfio_bar.h.
  */
+#define _GNU_SOURCE /* mremap() */
+
 #include <fcntl.h>
 #include <glob.h>
 #include <stdarg.h>
@@ -18,6 +20,8 @@
 #include "memattr/vfio_bar.h"
 
 #define DEVICES		"/sys/bus/pci/devices"
+
+const struct vfio_bar_want vfio_bar_any = { .what = "a BAR", };
 
 static char why[512];
 
@@ -425,6 +429,23 @@ void *vfio_bar_mmap(const struct vfio_bar *b, void *addr, int prot, u64 offset,
 		return p;
 	why_err("mmap of %s BAR %d: %s", b->bdf, b->index, strerror(errno));
 	return NULL;
+}
+
+/**
+ * vfio_bar_move() - move a mapping by mremap()
+ * @b: the BAR
+ * @hva: the mapping, of the start of the BAR
+ * @size: its size in bytes
+ *
+ * Return: where it is now
+ */
+void *vfio_bar_move(const struct vfio_bar *b, void *hva, size_t size)
+{
+	void *p = mremap(hva, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+			 vfio_bar_pick_address(b, 0, size));
+
+	TEST_ASSERT(p != MAP_FAILED, "mremap: %s", strerror(errno));
+	return p;
 }
 
 /**
