@@ -52,15 +52,18 @@ BASE ?= $(ksrc-base)
 endif
 BASE ?= 6.1
 CELL ?= $(BASE)-$(GRANULE)-max-vhe
+vm-demo-cells := 6.1-stock-4k-max+qemu11-vhe 6.1-4k-max+qemu11-vhe
 demo-cells := $(or $(ksrc-base),6.1)-4k-max-vhe $(or $(ksrc-base),6.1)-4k-neoverse-n1-vhe
 
 # The cells that this is about, by what they are for. boot/cell knows what their names
 # mean; its facts are words: CELL/BASE=6.1, KERNEL/GRANULE=4k ...
 check := $(if $(filter check results,$(MAKECMDGOALS)),$(call ask,$(qemu)/boot/cells \
 	$(if $(ksrc-base),--base $(ksrc-base)) $(CELLS)))
+# What a VM of a cell's has: a kernel that knows nothing of all this
+vm-kernel := 6.1-stock-4k
 named := $(patsubst $(O)/cell/%/pass,%,$(filter $(O)/cell/%/pass,$(MAKECMDGOALS)))
-facts := $(call ask,$(qemu)/boot/cell --facts $(CELL) $(demo-cells) $(check) $(named) \
-	$(bases:%=%-4k-max-vhe))
+facts := $(call ask,$(qemu)/boot/cell --facts $(CELL) $(demo-cells) $(vm-demo-cells) $(check) $(named) \
+	$(bases:%=%-4k-max-vhe) $(vm-kernel)-max-vhe)
 of = $(patsubst $(1)/$(2)=%,%,$(filter $(1)/$(2)=%,$(facts)))
 override BASE := $(firstword $(call of,$(CELL),BASE))
 ifneq ($(filter-out $(or $(ksrc-base),$(BASE)),$(BASE)),)
@@ -84,9 +87,9 @@ pristine-of = $(call of,$(1),PRISTINE)
 facts := $(sort $(facts) $(if $(compared),$(call ask,$(qemu)/boot/cell --facts $(foreach \
 	c,$(compared),$(c) $(call pristine-of,$(c))))))
 
-cells := $(sort $(CELL) $(demo-cells) $(check) $(named) $(compared) \
+cells := $(sort $(CELL) $(demo-cells) $(vm-demo-cells) $(check) $(named) $(compared) \
 	$(foreach c,$(compared),$(call pristine-of,$(c))))
-kernels := $(sort $(bases:%=%-4k) $(foreach c,$(cells),$(call of,$(c),KERNEL)))
+kernels := $(sort $(bases:%=%-4k) $(vm-kernel) $(foreach c,$(cells),$(call of,$(c),KERNEL)))
 stocks := $(foreach k,$(kernels),$(if $(filter stock,$(call of,$(k),FLAVOUR)),$(k)))
 built := $(filter-out $(stocks),$(kernels))
 
@@ -117,8 +120,8 @@ remember = @mkdir -p $(@D); \
 kmake := $(abspath $(qemu)/build/kmake)
 kbuild = $(kmake) -C $(abspath $(call tree-of,$*)) O=$(abspath $(O)/kernel/$*)
 
-.PHONY: help demo check results deps tree kernel selftests image busybox run boot \
-	regression series refresh lint lint-fast harness clean FORCE
+.PHONY: help demo demo-vm demo-vm-runs check results deps tree kernel selftests image \
+	busybox run boot regression series refresh lint lint-fast harness clean FORCE
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -156,18 +159,32 @@ locked:
 
 else
 
+# One job more than asked for, as some of them wait
+jobs := $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell expr $(JOBS) + 1))
+
 ## make demo               build the patched 6.1 from nothing, boot it, show what
 ##                         a guest gets from an ordinary VMA and from vfio-pci
 demo: override TEST := vfio_bar_memattr
 demo: $(demo-cells:%=run-%)
 	@$(qemu)/judge/demo.py $(demo-cells:%=$(O)/run/%)
+	@echo "What that does to a Linux guest under QEMU: make demo-vm"
+
+## make demo-vm            the same Linux guest under QEMU, on stock 6.1 and on the patched
+##                         one: what its driver asks for, gets, and what becomes of it
+demo-vm:
+	+@$(MAKE) $(jobs) demo-vm-runs
+	@$(qemu)/judge/demo_vm.py $(vm-demo-cells:%=$(O)/run/%)
+
+demo-vm-runs: override TEST := vfio_bar_vmm
+demo-vm-runs: override APPEND := \
+	KSELFTEST_VFIO_BAR_VMM_ARGS="ioremap ioremap_wc resource2 resource2_wc"
+demo-vm-runs: $(vm-demo-cells:%=run-%)
 
 ## make check [CELLS=core] [FORCE=1]   all tests, in the cells named, or core, or all;
 ##                         ends with a table and "N passed, N failed, N skipped". What
 ##                         has passed is not run again, unless forced
 steps := lint-fast harness $(compared:%=base-selftests-%)
 ran := $(check:%=$(O)/cell/%) $(steps:%=$(O)/results/%)
-jobs := $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell expr $(JOBS) + 1))
 
 # The cells of a base whose source Debian has no more are skipped, and said to be.
 sourced := $(filter-out $(ksrc-base),$(sort $(foreach c,$(check),$(call of,$(c),BASE))))
@@ -188,7 +205,6 @@ check:
 	@MADE=$$(cat $(O)/results/.made 2>/dev/null || echo 0) \
 		$(qemu)/judge/report.py $(O) $(check) $(steps)
 
-# One job more than asked for, as some of them wait
 results: $(here:%=kernel-%) $(check:%=reached-%) $(steps:%=reached-%)
 
 reached = @mkdir -p $(O)/results/.reached; : >$(O)/results/.reached/$*
@@ -328,6 +344,19 @@ $(bases:%=$(O)/%/base-selftests.cpio): $(O)/%/base-selftests.cpio: $(image) \
 	$(call stage,initramfs-base-selftests-$*,$*: initramfs of its own selftests) \
 		$(qemu)/build/image $@ $(O)/busybox-arm64 $(O)/$*/base-selftests/install
 
+# The same and a VMM, for the test that runs one
+$(O)/vmm.cpio: $(qemu)/build/vmm $(qemu)/build/debian-unpack $(qemu)/boot/guest/vm \
+		$(qemu)/boot/guest/bar.c $(O)/busybox-arm64 $(O)/kernel/$(vm-kernel)/.built \
+		$(call modules-of,$(vm-kernel))
+	$(call stage,vmm,a VMM and its VM) $(qemu)/build/vmm $@ $(O)/busybox-arm64 \
+		$(O)/kernel/$(vm-kernel) $(dir $(call modules-of,$(vm-kernel)))
+
+$(kernels:%=$(O)/kernel/%/initramfs-vmm.cpio): %-vmm.cpio: %.cpio $(O)/vmm.cpio
+	@cat $^ >$@
+
+with-vmm = $(if $(TEST),$(filter $(subst *,%,$(TEST)),vfio_bar_vmm),y)
+initramfs-of = $(call kernel-of,$(1))/initramfs$(if $(with-vmm),-vmm).cpio
+
 # The emulator is this machine's, or the newer one for the cells that ask for it; QEMU wins.
 emulator = $(or $(QEMU),$(if $(call of,$(1),EMULATOR),$(O)/qemu$(call of,$(1),EMULATOR)/qemu-system-aarch64,qemu-system-aarch64))
 
@@ -352,7 +381,7 @@ define boot
 		TEST='$(TEST)' APPEND='$(APPEND)' $(qemu)/boot/run $(1) $(2) \
 		$(call kernel-of,$(1)) $(3) $(4)
 endef
-boot-series = $(call boot,$(1),$(2),$(call kernel-of,$(1))/initramfs.cpio,$(call list,$(1)))
+boot-series = $(call boot,$(1),$(2),$(call initramfs-of,$(1)),$(call list,$(1)))
 boot-base = $(call boot,$(1),$(2),$(O)/$(call of,$(1),BASE)/base-selftests.cpio,$(call base-list,$(1)))
 list = $(O)/$(call of,$(1),BASE)/selftests/install/kselftest-list.txt
 base-list = $(O)/$(call of,$(1),BASE)/base-selftests/install/kselftest-list.txt
@@ -361,17 +390,18 @@ boots := $(wildcard $(addprefix $(qemu)/,boot/run boot/cell boot/cpus))
 judges := $(filter-out %/expect %/__pycache__,$(wildcard $(qemu)/judge/* $(qemu)/judge/expect/*))
 force := $(if $(FORCE),FORCE)
 
-# The first cell of a kernel has the module's fuzzer in full, the others a tenth; the
-# debug kernel, where each call takes so much longer, that too.
+# The first cell of a kernel has the module's fuzzer in full, and all events in the life
+# of a VM; the others have a tenth of the former, and one boot. So has the debug kernel,
+# where all takes so much longer.
 full := $(foreach k,$(kernels),$(firstword $(foreach c,$(check),$(if $(filter $(k),$(call \
 	of,$(c),KERNEL)),$(if $(filter debug,$(call of,$(c),FLAVOUR)),,$(c))))))
 
 $(cells:%=$(O)/cell/%/booted): private APPEND = $(if $(filter $(full),$*),,\
-	KSELFTEST_MEMATTR_MODULE_FUZZ_ARGS=-n10000)
+	KSELFTEST_MEMATTR_MODULE_FUZZ_ARGS=-n10000 KSELFTEST_VFIO_BAR_VMM_ARGS=-s)
 $(cells:%=$(O)/cell/%/booted): private override SUITE := series
 $(cells:%=$(O)/cell/%/booted): private override TEST :=
 $(cells:%=$(O)/cell/%/booted): $(O)/cell/%/booted: $$(call kernel-of,$$*)/.built \
-		$$(call kernel-of,$$*)/initramfs.cpio $$(call needs-emulator,$$*) $(boots) $(force)
+		$$(call kernel-of,$$*)/initramfs-vmm.cpio $$(call needs-emulator,$$*) $(boots) $(force)
 	$(call boot-series,$*,$(@D))
 	@touch $@
 
@@ -381,7 +411,7 @@ $(cells:%=$(O)/cell/%/pass): $(O)/cell/%/pass: $(O)/cell/%/booted $(judges)
 	@touch $@
 
 $(cells:%=run-%): run-%: $$(call kernel-of,$$*)/.built $$(call needs-emulator,$$*) \
-		$$(if $$(filter series,$(SUITE)),$$(call kernel-of,$$*)/initramfs.cpio,$$(O)/$$(call \
+		$$(if $$(filter series,$(SUITE)),$$(call initramfs-of,$$*),$$(O)/$$(call \
 		of,$$*,BASE)/base-selftests.cpio)
 	$(call $(if $(filter series,$(SUITE)),boot-series,boot-base),$*,$(O)/run/$*)
 	@$(qemu)/judge/results.py cell $* $(O)/run/$* \

@@ -133,7 +133,7 @@ bare()
 	mkdir -p "$tmp/o/cell/6.1-4k-max-vhe" "$tmp/o/results"
 	touch "$tmp/o/CACHEDIR.TAG" "$tmp/o/cell/6.1-4k-max-vhe/result.json"
 	find "$tmp/o" -printf '%p %T@\n' | sort >"$tmp/before"
-	make -n O="$tmp/o" check run demo regression clean >/dev/null
+	make -n O="$tmp/o" check run demo demo-vm regression clean >/dev/null
 	find "$tmp/o" -printf '%p %T@\n' | sort | diff "$tmp/before" -
 }
 
@@ -288,4 +288,25 @@ pairs()
 	cat "$tmp/out"
 	[ -z "$(pgrep -f "$tmp/bin/apt-get")" ]
 	[ ! -e "$tmp/o/busybox-arm64" ]
+}
+
+# ktap_of DIR TYPE NOTE: what a VM leaves that gets TYPE for ioremap_wc()
+ktap_of()
+{
+	mkdir "$tmp/$1"
+	printf '%s\n' "# # memattr: vma=ioremap_wc s1=0x44 result=$2 verdict=pass" \
+		"# ok 1 ioremap_wc: type" ${3:+"# # ioremap_wc: unaligned: $3"} \
+		"# ok 3 ioremap_wc: unaligned" >"$tmp/$1/ktap"
+}
+
+@test "demo-vm shows both sides, and is red if the VM on the stock kernel does not die" {
+	ktap_of 6.1-stock-4k 0x04 "the VM died: error: kvm run failed Bad address"
+	ktap_of 6.1-4k 0x44
+	run "$qemu/judge/demo_vm.py" "$tmp/6.1-stock-4k" "$tmp/6.1-4k"
+	[ "$status" -eq 0 ]
+	grep -q "ioremap_wc *Normal-NC *Device-nGnRE *the VM dies *Normal-NC *works" <<<"$output"
+	rm -r "$tmp/6.1-stock-4k"
+	ktap_of 6.1-stock-4k 0x04
+	fails_with "not as it should be: 6.1-stock-4k: ioremap_wc" \
+		"$qemu/judge/demo_vm.py" "$tmp/6.1-stock-4k" "$tmp/6.1-4k"
 }

@@ -22,30 +22,12 @@
 
 static struct bar_vm bv;
 
-/* The line of @path that has @what after what looks like the line of @address */
-static bool read_after(const char *path, u64 address, const char *what,
-		       char *line, size_t size)
-{
-	FILE *f = fopen(path, "r");
-	u64 start, end;
-	bool here = false, found = false;
-
-	TEST_ASSERT(f, "%s: %s", path, strerror(errno));
-	while (!found && fgets(line, size, f)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			here = address >= start && address < end;
-		found = here && strstr(line, what);
-	}
-	fclose(f);
-	return found;
-}
-
 /* Does smaps show the flag for a mapping of this process? */
 static void check_smaps(const void *hva, bool want)
 {
 	char line[512];
 
-	if (!read_after("/proc/self/smaps", (uintptr_t)hva, "VmFlags:", line,
+	if (!bar_read_after("/proc/self/smaps", (uintptr_t)hva, "VmFlags:", line,
 			sizeof(line)))
 		bar_fail("smaps has no VmFlags of %p", hva);
 	printf("# smaps: %s", line);
@@ -116,18 +98,6 @@ static void test_smaps_ram(void)
 	check_smaps(map_ram().hva, false);
 }
 
-/* The words that dump and trace have for a leaf's type */
-static const char *word(const struct kvm_memattr_leaf *leaf)
-{
-	if (leaf->memattr == memattr_s2_encode(MEMATTR_NORMAL_WB, leaf->fwb))
-		return "MEM/NORMAL\n";
-	if (leaf->memattr == memattr_s2_encode(MEMATTR_NORMAL_NC, leaf->fwb))
-		return "MEM/NORMAL-NC\n";
-	if (leaf->memattr == memattr_s2_encode(MEMATTR_DEVICE_nGnRE, leaf->fwb))
-		return "DEVICE/nGnRE\n";
-	return "";
-}
-
 /* One VMA of each kind */
 static void touch_all(void (*check)(u64 gpa, const struct kvm_memattr_leaf *leaf))
 {
@@ -154,10 +124,10 @@ static void check_dump(u64 gpa, const struct kvm_memattr_leaf *leaf)
 {
 	char line[256];
 
-	if (!read_after(dump, gpa, "", line, sizeof(line)))
+	if (!bar_read_after(dump, gpa, "", line, sizeof(line)))
 		bar_fail("the dump has no line for 0x%lx", gpa);
 	printf("# dump: %s", line);
-	if (!strstr(line, word(leaf)))
+	if (!strstr(line, bar_type_word(leaf)))
 		bar_fail("the dump says %s, the leaf is %s", line,
 			 memattr_s2_name(leaf->memattr, leaf->fwb));
 }
@@ -179,7 +149,7 @@ static void check_trace(u64 gpa, const struct kvm_memattr_leaf *leaf)
 
 	TEST_ASSERT(f, "%strace: %s", TRACE, strerror(errno));
 	snprintf(want, sizeof(want), "kvm_stage2_map: IPA: %llx, size: %llx, type: %s",
-		 leaf->base, leaf->size, word(leaf));
+		 leaf->base, leaf->size, bar_type_word(leaf));
 	while (!found && fgets(line, sizeof(line), f))
 		found = strstr(line, want);
 	fclose(f);

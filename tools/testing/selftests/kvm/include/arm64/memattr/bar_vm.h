@@ -120,6 +120,9 @@ void __printf(1, 2) bar_skip(const char *fmt, ...);
 } while (0)
 void *bar_shared(size_t size);
 bool bar_write(const char *path, const char *text);
+bool bar_read_after(const char *path, u64 address, const char *what, char *line,
+		    size_t size);
+const char *bar_type_word(const struct kvm_memattr_leaf *leaf);
 
 void bar_vm_create(struct bar_vm *bv, void *guest_code);
 int bar_vm_try_slot(struct bar_vm *bv, const struct bar_slot *slot, u32 flags,

@@ -104,6 +104,51 @@ bool bar_write(const char *path, const char *text)
 }
 
 /**
+ * bar_read_after() - find a line about an address
+ * @path: a file with a line "START-END ..." for each range of addresses, which others
+ *	  may follow: smaps, or a dump of page tables
+ * @address: the address
+ * @what: what the line has to have; the first of the address if it is ""
+ * @line: filled in with the line
+ * @size: of @line
+ *
+ * Return: has it been found?
+ */
+bool bar_read_after(const char *path, u64 address, const char *what, char *line,
+		    size_t size)
+{
+	FILE *f = fopen(path, "r");
+	u64 start, end;
+	bool here = false, found = false;
+
+	TEST_ASSERT(f, "%s: %s", path, strerror(errno));
+	while (!found && fgets(line, size, f)) {
+		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+			here = address >= start && address < end;
+		found = here && strstr(line, what);
+	}
+	fclose(f);
+	return found;
+}
+
+/**
+ * bar_type_word() - what the stage-2 dump and the trace event call a leaf's type
+ * @leaf: the leaf
+ *
+ * Return: the end of their line, "" for a type that KVM does not use
+ */
+const char *bar_type_word(const struct kvm_memattr_leaf *leaf)
+{
+	if (leaf->memattr == memattr_s2_encode(MEMATTR_NORMAL_WB, leaf->fwb))
+		return "MEM/NORMAL\n";
+	if (leaf->memattr == memattr_s2_encode(MEMATTR_NORMAL_NC, leaf->fwb))
+		return "MEM/NORMAL-NC\n";
+	if (leaf->memattr == memattr_s2_encode(MEMATTR_DEVICE_nGnRE, leaf->fwb))
+		return "DEVICE/nGnRE\n";
+	return "";
+}
+
+/**
  * bar_report() - end the row with an observation for memattr_report()
  * @row: the observation
  */
