@@ -121,7 +121,7 @@ kmake := $(abspath $(qemu)/build/kmake)
 kbuild = $(kmake) -C $(abspath $(call tree-of,$*)) O=$(abspath $(O)/kernel/$*)
 
 .PHONY: help demo demo-vm demo-vm-runs check results deps tree kernel selftests image \
-	busybox run boot regression series refresh lint lint-fast harness clean FORCE
+	busybox run boot regression series refresh lint lint-fast docs harness clean FORCE
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -137,7 +137,8 @@ uses-busybox := source
 uses-check := source build boot test
 uses-harness := source build boot test
 uses-lint-fast := test
-uses-lint := source build test lint
+uses-lint := source build test lint docs
+uses-docs := source docs
 uses-clean :=
 
 goals := $(filter-out help deps,$(MAKECMDGOALS))
@@ -146,7 +147,7 @@ uses := $(sort $(foreach g,$(goals),$(if $(filter-out undefined,$(origin uses-$(
 
 ## make deps               install the packages that are missing for all of the below
 deps:
-	@QEMU='$(QEMU)' $(qemu)/host/deps source build boot test lint
+	@QEMU='$(QEMU)' $(qemu)/host/deps source build boot test lint docs
 
 ifeq ($(dry)$(filter $(abspath $(O)),$(HARNESS_LOCKED)),)
 
@@ -496,6 +497,11 @@ $(bases:%=lint-%): lint-%: $(O)/%/tree/.git/replayed $(O)/%/tree-base/.git/sourc
 		$(O)/kernel/%-4k/.config
 	$(call stage,lint-$*,$*: lint) $(series)/lint $* $(O)/$* $(O)/kernel/$*-4k/.config \
 		$(O)/$*/lint
+
+## make docs [BASE=6.1]    render the document with the kernel's Sphinx; prints the page
+docs: $(O)/$(BASE)/tree/.git/replayed
+	$(call stage,docs-$(BASE),$(BASE): the document) $(series)/docs $(O)/$(BASE)/tree $(O)/$(BASE)/docs
+	@echo $(O)/$(BASE)/docs/Documentation/output/virt/kvm/arm/mmio-memory-types.html
 
 ## make clean              remove all that was built
 clean:
