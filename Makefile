@@ -20,11 +20,13 @@ SUITE ?= series
 JOBS ?= $(shell nproc)
 # Those of "make check": names, or core, or all
 CELLS ?= core
+# Seconds of "make stress"
+DURATION ?= 60
 
 qemu := tools/testing/qemu
 series := tools/series
 
-knobs := AUTHOR BASE CCACHE_DIR CELL CELLS FORCE GRANULE JOBS KSRC LIMIT O PART QEMU \
+knobs := AUTHOR BASE CCACHE_DIR CELL CELLS DURATION FORCE GRANULE JOBS KSRC LIMIT O PART QEMU \
 	SIGNOFF SUITE TEST V
 $(foreach v,$(MAKEOVERRIDES),$(if $(filter $(knobs),$(firstword $(subst =, ,$(v)))),,\
 	$(if $(findstring =,$(v)),$(error error: unknown variable \
@@ -32,6 +34,9 @@ $(foreach v,$(MAKEOVERRIDES),$(if $(filter $(knobs),$(firstword $(subst =, ,$(v)
 ifneq ($(word 2,$(O))$(word 2,$(CURDIR))$(findstring :,$(O)$(CURDIR)),)
 $(error error: neither O=$(O) nor the path $(CURDIR) may have a space or a colon in it: \
 	the kernel does not build there)
+endif
+ifeq ($(if $(filter stress,$(MAKECMDGOALS)),$(shell echo '$(DURATION)' | grep -x '[1-9][0-9]*'),y),)
+$(error error: DURATION=$(DURATION) is no number of seconds, as in DURATION=600)
 endif
 ifeq ($(filter series own own-all,$(SUITE)),)
 $(error error: unknown SUITE $(SUITE), there are: series own own-all)
@@ -121,7 +126,7 @@ kmake := $(abspath $(qemu)/build/kmake)
 kbuild = $(kmake) -C $(abspath $(call tree-of,$*)) O=$(abspath $(O)/kernel/$*)
 
 .PHONY: help demo demo-vm demo-vm-runs check results deps tree kernel selftests image \
-	busybox run boot regression series refresh lint lint-fast docs harness clean FORCE
+	busybox run stress boot regression series refresh lint lint-fast docs harness clean FORCE
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -423,6 +428,14 @@ run:
 	@rm -f $(O)/run/$(CELL)/ktap
 	+@status=0; $(MAKE) run-$(CELL) || status=$$?; \
 	[ ! -f $(O)/run/$(CELL)/ktap ] || cat $(O)/run/$(CELL)/ktap; exit $$status
+
+## make stress [DURATION=60] [CELL=...]   several VMs use BARs while mappings, memslots,
+##                         devices and VMs come and go; rates of faults and events
+stress: override TEST := vfio_bar_stress
+stress: override LIMIT := $(or $(LIMIT),$(shell expr $(DURATION) \* 2 + 600))
+stress: APPEND := KSELFTEST_VFIO_BAR_STRESS_ARGS=-s$(DURATION)
+stress: run-$(CELL)
+	@cat $(O)/run/$(CELL)/ktap
 
 ## make boot [CELL=...]    a shell in the booted kernel
 boot: $(call kernel-of,$(CELL))/.built $(call kernel-of,$(CELL))/initramfs.cpio \

@@ -90,6 +90,7 @@ bare()
 	fails_with "no base 9.9" make BASE=9.9 tree
 	fails_with "unknown variable CEL" make CEL=6.1-4k-max-vhe run
 	fails_with "unknown SUITE mine" make SUITE=mine run
+	fails_with "DURATION=1m is no number" make DURATION=1m stress
 	fails_with "no cells named most" make CELLS=most check
 	fails_with "no CPU z80" make CELLS=6.1-4k-z80-vhe check
 	fails_with "CELLS= is empty" make CELLS= check

@@ -146,6 +146,9 @@ void bar_vm_check_no_leaf(struct bar_vm *bv, u64 gpa);
 void bar_vm_check_gone(struct bar_vm *bv, u64 gpa);
 u8 bar_vm_mmio_type(struct bar_vm *bv, u64 gpa);
 
+void bar_count_start(const char *event);
+long bar_count(void);
+
 /* The exit status of a row that has left an observation to judge */
 #define BAR_JUDGE	16
 

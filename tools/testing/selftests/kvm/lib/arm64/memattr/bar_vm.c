@@ -4,11 +4,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "test_util.h"
@@ -622,4 +624,54 @@ u8 bar_vm_mmio_type(struct bar_vm *bv, u64 gpa)
 		bar_fail("no stage-2 leaf for 0x%lx", gpa);
 	return leaf.memattr == memattr_s2_encode(MEMATTR_NORMAL_NC, leaf.fwb) ?
 	       MEMATTR_NORMAL_NC : MEMATTR_DEVICE_nGnRE;
+}
+
+#define TRACING		"/sys/kernel/tracing"
+#define COUNTER		TRACING "/instances/bar_count"
+
+static void count_stop(void)
+{
+	rmdir(COUNTER);
+}
+
+/**
+ * bar_count_start() - count an event of the kernel, until the row ends
+ * @event: its name in tracefs, "system/name"
+ */
+void bar_count_start(const char *event)
+{
+	char path[128];
+
+	rmdir(COUNTER);
+	mkdir(COUNTER, 0700);
+	atexit(count_stop);
+	snprintf(path, sizeof(path), COUNTER "/events/%s/enable", event);
+	bar_write(path, "1");
+}
+
+/**
+ * bar_count() - how often the event has happened
+ *
+ * Return: the number, or -1 where nothing counts (CONFIG_FTRACE, tracefs)
+ */
+long bar_count(void)
+{
+	unsigned long n, total = 0;
+	char line[64];
+	glob_t g = {};
+	size_t i;
+	FILE *f;
+
+	glob(COUNTER "/per_cpu/cpu*/stats", 0, NULL, &g);
+	for (i = 0; i < g.gl_pathc; i++) {
+		f = fopen(g.gl_pathv[i], "r");
+		while (f && fgets(line, sizeof(line), f))
+			if (sscanf(line, "entries: %lu", &n) == 1 ||
+			    sscanf(line, "overrun: %lu", &n) == 1)
+				total += n;
+		if (f)
+			fclose(f);
+	}
+	globfree(&g);
+	return i ? total : -1;
 }
