@@ -58,6 +58,9 @@ endif
 BASE ?= 6.1
 CELL ?= $(BASE)-$(GRANULE)-max-vhe
 vm-demo-cells := 6.1-stock-4k-max+qemu11-vhe 6.1-4k-max+qemu11-vhe
+# The kernels that are compared, where time counts instructions
+bench-cells := $(if $(filter bench,$(MAKECMDGOALS)),$(foreach base,$(or $(ksrc-base),$(bases)),\
+	$(if $(filter 6.1,$(base)),$(base)-base-4k-max+icount-vhe) $(base)-4k-max+icount-vhe))
 demo-cells := $(or $(ksrc-base),6.1)-4k-max-vhe $(or $(ksrc-base),6.1)-4k-neoverse-n1-vhe
 
 # The cells that this is about, by what they are for. boot/cell knows what their names
@@ -67,8 +70,8 @@ check := $(if $(filter check results,$(MAKECMDGOALS)),$(call ask,$(qemu)/boot/ce
 # What a VM of a cell's has: a kernel that knows nothing of all this
 vm-kernel := 6.1-stock-4k
 named := $(patsubst $(O)/cell/%/pass,%,$(filter $(O)/cell/%/pass,$(MAKECMDGOALS)))
-facts := $(call ask,$(qemu)/boot/cell --facts $(CELL) $(demo-cells) $(vm-demo-cells) $(check) $(named) \
-	$(bases:%=%-4k-max-vhe) $(vm-kernel)-max-vhe)
+facts := $(call ask,$(qemu)/boot/cell --facts $(CELL) $(demo-cells) $(vm-demo-cells) \
+	$(bench-cells) $(check) $(named) $(bases:%=%-4k-max-vhe) $(vm-kernel)-max-vhe)
 of = $(patsubst $(1)/$(2)=%,%,$(filter $(1)/$(2)=%,$(facts)))
 override BASE := $(firstword $(call of,$(CELL),BASE))
 ifneq ($(filter-out $(or $(ksrc-base),$(BASE)),$(BASE)),)
@@ -92,7 +95,7 @@ pristine-of = $(call of,$(1),PRISTINE)
 facts := $(sort $(facts) $(if $(compared),$(call ask,$(qemu)/boot/cell --facts $(foreach \
 	c,$(compared),$(c) $(call pristine-of,$(c))))))
 
-cells := $(sort $(CELL) $(demo-cells) $(vm-demo-cells) $(check) $(named) $(compared) \
+cells := $(sort $(CELL) $(demo-cells) $(vm-demo-cells) $(bench-cells) $(check) $(named) $(compared) \
 	$(foreach c,$(compared),$(call pristine-of,$(c))))
 kernels := $(sort $(bases:%=%-4k) $(vm-kernel) $(foreach c,$(cells),$(call of,$(c),KERNEL)))
 stocks := $(foreach k,$(kernels),$(if $(filter stock,$(call of,$(k),FLAVOUR)),$(k)))
@@ -126,7 +129,8 @@ kmake := $(abspath $(qemu)/build/kmake)
 kbuild = $(kmake) -C $(abspath $(call tree-of,$*)) O=$(abspath $(O)/kernel/$*)
 
 .PHONY: help demo demo-vm demo-vm-runs check results deps tree kernel selftests image \
-	busybox run stress boot regression series refresh lint lint-fast docs harness clean FORCE
+	busybox run stress bench boot regression series refresh lint lint-fast docs harness clean \
+	FORCE
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -436,6 +440,15 @@ stress: override LIMIT := $(or $(LIMIT),$(shell expr $(DURATION) \* 2 + 600))
 stress: APPEND := KSELFTEST_VFIO_BAR_STRESS_ARGS=-s$(DURATION)
 stress: run-$(CELL)
 	@cat $(O)/run/$(CELL)/ktap
+
+## make bench              instructions a fault, faults and time to map and to revoke a
+##                         BAR, on pristine and patched 6.1 and on the others: a table
+##                         and a plot
+bench: override TEST := vfio_bar_bench
+bench: override LIMIT := $(or $(LIMIT),1800)
+bench: $(bench-cells:%=run-%)
+	@mkdir -p $(O)/results/bench
+	@$(qemu)/judge/bench.py $(O)/results/bench $(bench-cells:%=$(O)/run/%)
 
 ## make boot [CELL=...]    a shell in the booted kernel
 boot: $(call kernel-of,$(CELL))/.built $(call kernel-of,$(CELL))/initramfs.cpio \

@@ -290,9 +290,10 @@ def wanted_tests(path, suite, pattern):
     lines = read(path)
     if lines is None:
         raise Error(f"{path}: no such list of tests")
-    long = suite == "own" and read(os.path.join(os.path.dirname(path), "long")) or []
+    long = suite != "own-all" and read(os.path.join(os.path.dirname(path), "long")) or []
     names = [line.partition(":")[2] for line in lines if line]
-    return [name for name in names if fnmatch.fnmatchcase(name, pattern) and name not in long]
+    return [name for name in names if fnmatch.fnmatchcase(name, pattern) and
+            (name not in long or name == pattern)]
 
 
 def console_problems(directory):

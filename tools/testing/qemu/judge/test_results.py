@@ -153,7 +153,9 @@ class Plans(Case):
     def test_those_that_take_minutes_are_left_out(self):
         self.put("long", "b\n")
         path = os.path.join(self.dir, "list")
-        self.assertEqual(results.wanted_tests(path, "own", "*"), ["a", "c"])
+        for suite in ("own", "series"):
+            self.assertEqual(results.wanted_tests(path, suite, "*"), ["a", "c"])
+            self.assertEqual(results.wanted_tests(path, suite, "b"), ["b"])
         self.assertEqual(results.wanted_tests(path, "own-all", "*"), ["a", "b", "c"])
 
     def test_a_pattern_leaves_tests_out(self):
