@@ -22,8 +22,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-
-#include <asm/asm-extable.h>
+#include <linux/uaccess.h>
 
 #include "guest_bar.h"
 
@@ -43,20 +42,15 @@ struct guest_bar {
 	struct completion irq;
 };
 
-/* Both accesses, or -EFAULT */
 static int unaligned(void *p)
 {
-	unsigned long val = 0x0123456789abcdef, seen = 0;
-	int err = 0;
+	u64 val = 0x0123456789abcdef, seen = 0;
 
-	asm volatile(
-	"1:	str	%2, [%3]\n"
-	"2:	ldr	%1, [%3]\n"
-	"3:\n"
-	_ASM_EXTABLE_KACCESS_ERR(1b, 3b, %w0)
-	_ASM_EXTABLE_KACCESS_ERR(2b, 3b, %w0)
-	: "+r" (err), "+r" (seen) : "r" (val), "r" (p) : "memory");
-	return err ?: seen == val ? 0 : -EIO;
+	__put_kernel_nofault(p, &val, u64, fault);
+	__get_kernel_nofault(&seen, p, u64, fault);
+	return seen == val ? 0 : -EIO;
+fault:
+	return -EFAULT;
 }
 
 static irqreturn_t edu_irq(int irq, void *data)
@@ -123,7 +117,7 @@ static ssize_t va_show(struct device *dev, struct device_attribute *attr, char *
 {
 	struct guest_bar *gb = dev_get_drvdata(dev);
 
-	return sysfs_emit(buf, "%px\n", gb->map);
+	return sysfs_emit(buf, "%lx\n", (unsigned long)gb->map);
 }
 static DEVICE_ATTR_RO(va);
 

@@ -67,9 +67,12 @@ static inline unsigned char guest_bar_byte(unsigned int way, unsigned int i,
 	return (seed * 31 + way * 17 + i * 3 + (i >> 7)) % GUEST_BAR_BACKGROUND;
 }
 
-#define GUEST_BAR_COPY(type) do {						\
+/* One access for each @type */
+#define GUEST_BAR_COPY(type) do {					\
 	for (i = 0; i < size; i += sizeof(type))			\
-		*(volatile type *)(to + i) = *(const volatile type *)(from + i); \
+		__atomic_store_n((type *)(to + i),			\
+				 __atomic_load_n((type *)(from + i), __ATOMIC_RELAXED), \
+				 __ATOMIC_RELAXED);			\
 } while (0)
 
 /* One way, in either direction; @buf is RAM, and aligned as the BAR is */

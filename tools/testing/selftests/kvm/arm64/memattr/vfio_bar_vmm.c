@@ -152,9 +152,13 @@ static void qmp_wait(struct vm *vm, const char *word)
 	bar_fail("QEMU has not said %s for %d s", word, PATIENCE);
 }
 
-static void qmp(struct vm *vm, const char *command)
+/* QEMU takes single quotes, too. */
+static void qmp(struct vm *vm, const char *command, const char *arguments)
 {
-	write_line(vm->qmp[0], command);
+	char line[256];
+
+	snprintf(line, sizeof(line), "{'execute': '%s', 'arguments': {%s}}", command, arguments);
+	write_line(vm->qmp[0], line);
 	qmp_wait(vm, "{\"return\"");
 }
 
@@ -226,31 +230,30 @@ static u64 __printf(2, 3) vm_do(struct vm *vm, const char *fmt, ...)
 	return strtoull(out, NULL, 16);
 }
 
-static void vm_exec(struct vm *vm, const char *args)
+static void vm_exec(struct vm *vm, char *args)
 {
-	char line[1024], *argv[64], *save, *c;
+	char log[64], serial[64], qmp[64], *save, *word;
+	char *argv[64] = {
+		VMM "qemu-system-aarch64", "-M", "virt,gic-version=host", "-accel", "kvm",
+		"-cpu", "host", "-smp", "1", "-m", "256M", "-nodefaults", "-display", "none",
+		"-kernel", VMM "Image", "-initrd", VMM "initrd",
+		"-append", "console=ttyAMA0 panic=-1 quiet",
+		"-serial", serial, "-qmp", qmp,
+	};
 	int n = 0, fd;
 
-	snprintf(line, sizeof(line), FILES "%td.log", vm - vms);
-	fd = open(line, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	snprintf(log, sizeof(log), FILES "%td.log", vm - vms);
+	snprintf(serial, sizeof(serial), "pipe:" FILES "%td.serial", vm - vms);
+	snprintf(qmp, sizeof(qmp), "pipe:" FILES "%td.qmp", vm - vms);
+	while (argv[n])
+		n++;
+	for (word = strtok_r(args, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		argv[n++] = word;
+	fd = open(log, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
 	close_range(3, ~0U, 0);
 	setsid();
-	/* The kernel's command line is one word. */
-	snprintf(line, sizeof(line),
-		 VMM "qemu-system-aarch64 -M virt,gic-version=host -accel kvm -cpu host "
-		 "-smp 1 -m 256M -nodefaults -display none "
-		 "-kernel " VMM "Image -initrd " VMM "initrd -append console=ttyAMA0,panic=-1,quiet "
-		 "-serial pipe:" FILES "%td.serial -qmp pipe:" FILES "%td.qmp %s",
-		 vm - vms, vm - vms, args);
-	for (c = strtok_r(line, " ", &save); c; c = strtok_r(NULL, " ", &save))
-		argv[n++] = c;
-	argv[n] = NULL;
-	for (n = 0; strncmp(argv[n], "console=", 8); n++)
-		;
-	for (c = argv[n]; (c = strchr(c, ',')); )
-		*c = ' ';
 	execv(argv[0], argv);
 	_exit(127);
 }
@@ -264,7 +267,7 @@ static void drain(int fd)
 		;
 }
 
-static void vm_start(struct vm *vm, const char *args)
+static void vm_start(struct vm *vm, char *args)
 {
 	char rest[16];
 	pid_t pid;
@@ -285,7 +288,7 @@ static void vm_start(struct vm *vm, const char *args)
 	}
 	waitpid(pid, NULL, 0);
 	vm_wait(vm, "@ready", rest, sizeof(rest));
-	qmp(vm, "{\"execute\": \"qmp_capabilities\"}");
+	qmp(vm, "qmp_capabilities", "");
 }
 
 /* What QEMU has open by that name: the @nr'th, or -1 */
@@ -425,9 +428,9 @@ static void report(struct vm *vm, const char *name, u64 va, u64 ipa, u8 s1)
 
 	/* A process that spins is not there for a moment now and then. */
 	do {
-		qmp(vm, "{\"execute\": \"stop\"}");
+		qmp(vm, "stop", "");
 		ret = memattr_observe(&bar_machine, &vcpu, va, ipa, &row);
-		qmp(vm, "{\"execute\": \"cont\"}");
+		qmp(vm, "cont", "");
 	} while (!ret && row.at && row.par & MEMATTR_PAR_F && --tries);
 	if (ret)
 		bar_fail("no stage-2 leaf for 0x%lx, or no type: %s", ipa, strerror(-ret));
@@ -632,19 +635,18 @@ static void test_flr(const void *arg)
 static void test_plug(const void *arg)
 {
 	struct vm *vm = vm_get();
-	char command[256];
+	char arguments[128];
 	u64 ipa;
 
 	bar_skip_if(!spare[0], "one function only in KVM_VFIO_BAR_WRITE: name two");
-	snprintf(command, sizeof(command), "{\"execute\": \"device_add\", \"arguments\": "
-		 "{\"driver\": \"vfio-pci\", \"host\": \"%s\", \"bus\": \"plug\", \"id\": \"spare\"}}",
-		 spare);
-	qmp(vm, command);
+	snprintf(arguments, sizeof(arguments),
+		 "'driver': 'vfio-pci', 'host': '%s', 'bus': 'plug', 'id': 'spare'", spare);
+	qmp(vm, "device_add", arguments);
 	vm_do(vm, "wait_until [ -e " PCI PLUGGED_AT "/resource ]");
 	ipa = vm_bar(vm, PLUGGED_AT);
 	vm_do(vm, "bind " PLUGGED_AT " ioremap_wc && echo write 3 >" PCI PLUGGED_AT "/op");
 	check_leaf(vm, ipa, MEMATTR_NORMAL_NC);
-	qmp(vm, "{\"execute\": \"device_del\", \"arguments\": {\"id\": \"spare\"}}");
+	qmp(vm, "device_del", "'id': 'spare'");
 	qmp_wait(vm, "\"DEVICE_DELETED\"");
 	check_no_leaf(vm, ipa);
 	vm_do(vm, "wait_until [ ! -e " PCI PLUGGED_AT " ]");
@@ -691,7 +693,9 @@ static void test_two(const void *arg)
 	snprintf(args, sizeof(args), "-device vfio-pci,host=%s,addr=2.0", spare);
 	vm_start(&vms[1], args);
 	check_target(&vms[1], spare);
-	check_target(vm_get(), functions[MEM]);
+	if (!vm_alive(&vms[0]))
+		vm_died(&vms[0]);
+	check_target(&vms[0], functions[MEM]);
 	vm_kill(&vms[1]);
 }
 
@@ -766,6 +770,7 @@ static const struct row of_vm[] = {
 	{ "QEMU killed", test_kill },
 	{ "deny_any_uncached: all", test_denied },
 };
+
 #define NR_SHORT	6
 
 static void run_row(const char *name, void (*run)(const void *arg), const void *arg)
@@ -836,7 +841,7 @@ static void open_fifos(int nr, const char *what, int *fds)
 	}
 }
 
-static void __attribute__((noreturn)) usage(const char *name)
+static int print_usage(const char *name)
 {
 	int i;
 
@@ -846,7 +851,7 @@ static void __attribute__((noreturn)) usage(const char *name)
 	for (i = 0; i < ARRAY_SIZE(hows); i++)
 		fprintf(stderr, " %s", hows[i].name);
 	fprintf(stderr, "\n");
-	exit(2);
+	return 2;
 }
 
 int main(int argc, char *argv[])
@@ -858,7 +863,7 @@ int main(int argc, char *argv[])
 
 	while ((opt = getopt(argc, argv, "s")) != -1) {
 		if (opt != 's')
-			usage(argv[0]);
+			return print_usage(argv[0]);
 		nr = NR_SHORT;
 	}
 	for (i = 0; i < ARRAY_SIZE(hows); i++) {
@@ -869,7 +874,7 @@ int main(int argc, char *argv[])
 	}
 	if (optind < argc) {
 		if (nr_hows != argc - optind)
-			usage(argv[0]);
+			return print_usage(argv[0]);
 		nr = 0;
 	}
 	setbuf(stdout, NULL);
@@ -884,7 +889,7 @@ int main(int argc, char *argv[])
 	close(vm);
 	find_functions();
 	if (!functions[MEM][0])
-		ksft_exit_skip("no function with a BAR of plain memory: name one in KVM_VFIO_BAR_WRITE\n");
+		ksft_exit_skip("no BAR of plain memory: name a function in KVM_VFIO_BAR_WRITE\n");
 	vms = bar_shared(2 * sizeof(*vms));
 	enforced = bar_shared(sizeof(*enforced));
 	bar_left = bar_shared(sizeof(*bar_left));
