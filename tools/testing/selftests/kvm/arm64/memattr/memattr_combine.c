@@ -32,7 +32,11 @@
 
 static struct memattr_machine machine;
 
-/* Stage 1 by MemAttr without FWB, and by the lower half of MemAttr with FWB */
+/*
+ * Stage 1 by MemAttr without FWB, and by the lower half of MemAttr with FWB. Written
+ * out by the manual: Device by R_TNHFM and R_GSDKZ, Normal by R_GQFSF, and
+ * the three encodings that only FWB has (0b101, 0b110, 0b111) by R_RHWZM.
+ */
 static const struct {
 	u8 s1, plain[NR_MEMATTR], fwb[NR_MEMATTR / 2];
 } golden[] = {
@@ -82,6 +86,45 @@ static const struct {
 		  XX, 0xb4, 0xbb, 0xbf, XX, 0xf4, 0xfb, 0xff },
 		{ 0x00, 0x04, 0x08, 0x0c, XX, 0x44, 0xff, 0xff } },
 };
+
+/* Shareability of a combined type, by that of both stages */
+static const struct {
+	u8 attr, s1, s2, want;
+} golden_sh[] = {
+	/* Neither Device nor Normal-NC has one of its own [R_PYFVQ, R_YHCTP]. */
+	{ 0x00, MEMATTR_SH_NON, MEMATTR_SH_NON, MEMATTR_SH_OUTER },
+	{ 0x04, MEMATTR_SH_INNER, MEMATTR_SH_NON, MEMATTR_SH_OUTER },
+	{ 0x0c, MEMATTR_SH_INNER, MEMATTR_SH_INNER, MEMATTR_SH_OUTER },
+	{ 0x44, MEMATTR_SH_NON, MEMATTR_SH_NON, MEMATTR_SH_OUTER },
+	{ 0x44, MEMATTR_SH_NON, MEMATTR_SH_INNER, MEMATTR_SH_OUTER },
+	/* The wider of the two, also where it is cacheable in one domain only */
+	{ 0xff, MEMATTR_SH_NON, MEMATTR_SH_NON, MEMATTR_SH_NON },
+	{ 0xff, MEMATTR_SH_NON, MEMATTR_SH_INNER, MEMATTR_SH_INNER },
+	{ 0xff, MEMATTR_SH_INNER, MEMATTR_SH_NON, MEMATTR_SH_INNER },
+	{ 0xff, MEMATTR_SH_INNER, MEMATTR_SH_INNER, MEMATTR_SH_INNER },
+	{ 0xff, MEMATTR_SH_NON, MEMATTR_SH_OUTER, MEMATTR_SH_OUTER },
+	{ 0xff, MEMATTR_SH_OUTER, MEMATTR_SH_INNER, MEMATTR_SH_OUTER },
+	{ 0xbb, MEMATTR_SH_INNER, MEMATTR_SH_OUTER, MEMATTR_SH_OUTER },
+	{ 0x4f, MEMATTR_SH_NON, MEMATTR_SH_NON, MEMATTR_SH_NON },
+	{ 0xf4, MEMATTR_SH_NON, MEMATTR_SH_INNER, MEMATTR_SH_INNER },
+};
+
+static void check_golden_sh(void)
+{
+	int i, bad = 0;
+	u8 sh;
+
+	for (i = 0; i < ARRAY_SIZE(golden_sh); i++) {
+		sh = memattr_combine_sh(golden_sh[i].attr, golden_sh[i].s1, golden_sh[i].s2);
+		if (sh == golden_sh[i].want)
+			continue;
+		bad++;
+		ksft_print_msg("%s, %s with %s: %s\n", memattr_name(golden_sh[i].attr),
+			       memattr_sh_name(golden_sh[i].s1),
+			       memattr_sh_name(golden_sh[i].s2), memattr_sh_name(sh));
+	}
+	ksft_test_result(!bad, "shareability: the rules are those of the manual\n");
+}
 
 /* The rules are what the manual says, whatever the machine does */
 static void check_golden(bool fwb)
@@ -244,10 +287,11 @@ int main(void)
 	memattr_require(&machine);
 	ksft_print_msg("platform: %s\n", machine.name);
 
-	/* Each rule but "reserved", then the other three */
-	ksft_set_plan(MEMATTR_NR_RULES - 1 + 3);
+	/* Each rule but "reserved", then the other four */
+	ksft_set_plan(MEMATTR_NR_RULES - 1 + 4);
 	check_golden(false);
 	check_golden(true);
+	check_golden_sh();
 	for (rule = MEMATTR_RULE_RESERVED + 1; rule < MEMATTR_NR_RULES; rule++)
 		check_rule(rule);
 	check_shareability();
