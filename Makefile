@@ -22,12 +22,14 @@ JOBS ?= $(shell nproc)
 CELLS ?= core
 # Seconds of "make stress"
 DURATION ?= 60
+# A pattern for the names of mutants
+MUTANT ?= *
 
 qemu := tools/testing/qemu
 series := tools/series
 
-knobs := AUTHOR BASE CCACHE_DIR CELL CELLS DURATION FORCE GRANULE JOBS KSRC LIMIT O PART QEMU \
-	SIGNOFF SUITE TEST V
+knobs := AUTHOR BASE CCACHE_DIR CELL CELLS DURATION FORCE GRANULE JOBS KSRC LIMIT MUTANT O PART \
+	QEMU SIGNOFF SUITE TEST V
 $(foreach v,$(MAKEOVERRIDES),$(if $(filter $(knobs),$(firstword $(subst =, ,$(v)))),,\
 	$(if $(findstring =,$(v)),$(error error: unknown variable \
 	$(firstword $(subst =, ,$(v))), there are: $(knobs)))))
@@ -55,6 +57,15 @@ ifneq ($(KSRC),)
 ksrc-base := $(call ask,$(lib) kernel_base '$(KSRC)')
 BASE ?= $(ksrc-base)
 endif
+# The mutants asked for, those of one base or of all, and the cells they are run in; make
+# check has a sample of them
+sample := at-constant decode-no-zap deny-ignored nc-cleaned rule-fwb-nc-device
+mutants := $(if $(filter check results,$(MAKECMDGOALS)),$(sample),$(if $(filter \
+	mutants,$(MAKECMDGOALS)),$(basename $(notdir $(shell grep -lsE '^(Cell: $(BASE)|Excused:)' \
+	$(qemu)/mutants/$(MUTANT).patch)))))
+mutant-cells := $(if $(mutants),$(sort $(shell sed -n 's/^Cell: //p' \
+	$(mutants:%=$(qemu)/mutants/%.patch))))
+
 BASE ?= 6.1
 CELL ?= $(BASE)-$(GRANULE)-max-vhe
 vm-demo-cells := 6.1-stock-4k-max+qemu11-vhe 6.1-4k-max+qemu11-vhe
@@ -71,7 +82,7 @@ check := $(if $(filter check results,$(MAKECMDGOALS)),$(call ask,$(qemu)/boot/ce
 vm-kernel := 6.1-stock-4k
 named := $(patsubst $(O)/cell/%/pass,%,$(filter $(O)/cell/%/pass,$(MAKECMDGOALS)))
 facts := $(call ask,$(qemu)/boot/cell --facts $(CELL) $(demo-cells) $(vm-demo-cells) \
-	$(bench-cells) $(check) $(named) $(bases:%=%-4k-max-vhe) $(vm-kernel)-max-vhe)
+	$(bench-cells) $(mutant-cells) $(check) $(named) $(bases:%=%-4k-max-vhe) $(vm-kernel)-max-vhe)
 of = $(patsubst $(1)/$(2)=%,%,$(filter $(1)/$(2)=%,$(facts)))
 override BASE := $(firstword $(call of,$(CELL),BASE))
 ifneq ($(filter-out $(or $(ksrc-base),$(BASE)),$(BASE)),)
@@ -95,7 +106,8 @@ pristine-of = $(call of,$(1),PRISTINE)
 facts := $(sort $(facts) $(if $(compared),$(call ask,$(qemu)/boot/cell --facts $(foreach \
 	c,$(compared),$(c) $(call pristine-of,$(c))))))
 
-cells := $(sort $(CELL) $(demo-cells) $(vm-demo-cells) $(bench-cells) $(check) $(named) $(compared) \
+cells := $(sort $(CELL) $(demo-cells) $(vm-demo-cells) $(bench-cells) $(mutant-cells) $(check) \
+	$(named) $(compared) \
 	$(foreach c,$(compared),$(call pristine-of,$(c))))
 kernels := $(sort $(bases:%=%-4k) $(vm-kernel) $(foreach c,$(cells),$(call of,$(c),KERNEL)))
 stocks := $(foreach k,$(kernels),$(if $(filter stock,$(call of,$(k),FLAVOUR)),$(k)))
@@ -129,8 +141,8 @@ kmake := $(abspath $(qemu)/build/kmake)
 kbuild = $(kmake) -C $(abspath $(call tree-of,$*)) O=$(abspath $(O)/kernel/$*)
 
 .PHONY: help demo demo-vm demo-vm-runs check results deps tree kernel selftests image \
-	busybox run stress bench boot regression series refresh lint lint-fast docs harness clean \
-	FORCE
+	busybox run stress bench boot regression series refresh lint lint-fast docs harness mutants \
+	clean FORCE
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -193,7 +205,7 @@ demo-vm-runs: $(vm-demo-cells:%=run-%)
 ## make check [CELLS=core] [FORCE=1]   all tests, in the cells named, or core, or all;
 ##                         ends with a table and "N passed, N failed, N skipped". What
 ##                         has passed is not run again, unless forced
-steps := lint-fast harness $(compared:%=base-selftests-%)
+steps := lint-fast harness mutants $(compared:%=base-selftests-%)
 ran := $(check:%=$(O)/cell/%) $(steps:%=$(O)/results/%)
 
 # The cells of a base whose source Debian has no more are skipped, and said to be.
@@ -504,6 +516,17 @@ lint-fast: $(O)/results/lint-fast/pass
 
 ## make harness            the tests of the harness itself
 harness: $(O)/results/harness/pass
+
+# What a boot of a cell takes, for those who boot by themselves
+takes = $(call kernel-of,$(1))/.built $(call kernel-of,$(1))/initramfs.cpio $(call needs-emulator,$(1))
+mutant-files := $(wildcard $(qemu)/mutants/*)
+$(O)/results/mutants/pass: $(mutant-files) $(foreach c,$(mutant-cells),$(call takes,$(c))) $(force)
+	$(call tap,mutants,$(qemu)/mutants/run --tap --workers=1 $(O) $(@D) $(sample))
+
+## make mutants [MUTANT=pattern] [BASE=...]   does a test see each deliberate fault? The
+##                         faults are in tools/testing/qemu/mutants; check has five of them
+mutants: $(foreach c,$(mutant-cells),$(call takes,$(c)))
+	@$(qemu)/mutants/run $(O) $(O)/results/mutants $(or $(mutants),'$(MUTANT)')
 
 ## make series [BASE=6.1] [PART=...] [AUTHOR='Name <address>'] [SIGNOFF=1]   the mails,
 ##                         of each part a directory

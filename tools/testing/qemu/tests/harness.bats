@@ -263,7 +263,8 @@ pairs()
 	[ "$status" -ne 0 ]
 	grep -q "6.1-stock-4k-max-vhe: no result: it did not get to run" <<<"$output"
 	grep -q "harness: no result: it did not get to run" <<<"$output"
-	grep -qx "5 passed, 2 failed, 0 skipped" <<<"$output"
+	grep -q "mutants: no result: it did not get to run" <<<"$output"
+	grep -qx "5 passed, 3 failed, 0 skipped" <<<"$output"
 	[ ! -e "$tmp/o/cell/6.1-stock-4k-max-vhe/result.json" ]
 }
 
@@ -310,4 +311,67 @@ ktap_of()
 	ktap_of 6.1-stock-4k 0x04
 	fails_with "not as it should be: 6.1-stock-4k: ioremap_wc" \
 		"$qemu/judge/demo_vm.py" "$tmp/6.1-stock-4k" "$tmp/6.1-4k"
+}
+
+# mutant NAME ROW: a fault in $tmp/root, which is a copy of this, for a tree with one file
+mutant()
+{
+	[ -e "$tmp/root" ] || {
+		mkdir -p "$tmp/root" "$tmp/o/6.1/headers" "$tmp/o/6.1/selftests" \
+			"$tmp/o/kernel/6.1-4k"
+		cp -r --parents bases tools/series "$qemu/boot" "$qemu/mutants/run" "$tmp/root"
+		git init -q "$tmp/o/6.1/tree"
+		echo right >"$tmp/o/6.1/tree/file"
+		run=$tmp/root/$qemu/mutants/run
+	}
+	printf '%s\n' "What: a fault" "Cell: 6.1-4k-max-vhe" "Test: a_test" "Row: $2" --- \
+		"--- a/file" "+++ b/file" "@@ -1 +1 @@" "-${3:-right}" +wrong \
+		>"$tmp/root/$qemu/mutants/$1.patch"
+}
+
+@test "a mutant: killed by its row, seen by another, survived, not built, not applied; undone" {
+	mutant killed "^its row$"
+	mutant other "^no row$"
+	mutant rotten "^its row$" wrong
+	shim make <<-'END'
+		for arg; do
+			case $arg in
+			O=*) o=${arg#O=} ;;
+			esac
+		done
+		[ "$(cat "$o/6.1/tree/file")" = wrong ] || exit
+		mkdir -p "$o/run/6.1-4k-max-vhe"
+		[ ! -e "$STATUS" ] ||
+			echo "{ \"problems\": [], \"tests\": [ { \"name\": \"a_test\", \"rows\": [
+				{ \"name\": \"its row\", \"why\": \"\", \"status\": \"$(cat "$STATUS")\" } ] } ] }" \
+				>"$o/run/6.1-4k-max-vhe/result.json"
+	END
+	export STATUS=$tmp/status
+	echo fail >"$STATUS"
+	run "$run" --workers=1 "$tmp/o" "$tmp/out" killed other rotten killed
+	echo "$output"
+	[ "$status" -ne 0 ]
+	[ "$(grep -c "^killed .* killed: a fault: a_test: its row$" <<<"$output")" -eq 2 ]
+	grep -q "^FAILED .* other: .*: seen, but not by its row: mend it, or .*/other.patch: its row$" <<<"$output"
+	grep -q "^FAILED .* rotten: .*: does not apply: mend .*/rotten.patch$" <<<"$output"
+	[ "${lines[-1]}" = "2/4 killed" ]
+	echo pass >"$STATUS"
+	run "$run" --tap "$tmp/o" "$tmp/out" killed
+	[ "$status" -ne 0 ]
+	grep -q "^not ok 1 - .*: SURVIVED$" <<<"$output"
+	rm "$STATUS"
+	run "$run" "$tmp/o" "$tmp/out" killed
+	grep -q "does not build or boot: see $tmp/out/killed/log" <<<"$output"
+	[ "$(cat "$tmp/o/6.1/tree/file")" = right ] && [ ! -e "$tmp/o/mutants" ]
+}
+
+@test "a mutant that is unknown, or whose head is not right, is named" {
+	fails_with "unknown MUTANT nonsense, there are: " make O="$tmp/o" mutants MUTANT=nonsense
+	rm -rf "$tmp/o"
+	mutant bad "^its row$"
+	sed -i /^Row/d "$tmp/root/$qemu/mutants/bad.patch"
+	fails_with 'bad.patch: it has no line "Row:"' "$run" "$tmp/o" "$tmp/out" bad
+	mutant bad "("
+	fails_with "bad.patch: Row: " "$run" "$tmp/o" "$tmp/out" bad
+	[ ! -e "$tmp/out" ]
 }
