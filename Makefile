@@ -210,7 +210,8 @@ ran := $(check:%=$(O)/cell/%) $(steps:%=$(O)/results/%)
 
 # The cells of a base whose source Debian has no more are skipped, and said to be.
 sourced := $(filter-out $(ksrc-base),$(sort $(foreach c,$(check),$(call of,$(c),BASE))))
-gone := $(filter $(sourced),$(patsubst $(O)/source/%.tar.xz.gone,%,$(wildcard $(O)/source/*.gone)))
+no-source := $(patsubst $(O)/source/%.tar.xz.gone,%,$(wildcard $(O)/source/*.gone))
+gone := $(filter $(sourced),$(no-source))
 lost := $(foreach c,$(check),$(if $(filter $(gone),$(call of,$(c),BASE)),$(c)))
 here := $(filter-out $(lost),$(check))
 
@@ -507,8 +508,9 @@ files := $(wildcard $(shell $(lib) shipped_files 2>/dev/null))
 $(O)/results/lint-fast/pass: $(or $(files),FORCE) $(force)
 	$(call tap,lint-fast,$(qemu)/host/lint-fast)
 
-$(O)/results/harness/pass: $(or $(filter Makefile bases tools/series/% $(qemu)/%,$(files)),FORCE) \
-		$(O)/kernel/6.1-4k/.built $(O)/kernel/6.1-4k/initramfs.cpio $(force)
+$(O)/results/harness/pass: $(or $(filter Makefile bases series-% tools/series/% $(qemu)/%,$(files)),FORCE) \
+		$(O)/kernel/6.1-4k/.built $(O)/kernel/6.1-4k/initramfs.cpio $(force) \
+		$(patsubst %,$(O)/%/tree/.git/replayed,$(filter-out $(no-source),$(bases)))
 	$(call tap,harness,env O=$(abspath $(O)) bats --tap $(series)/tests $(qemu)/tests)
 
 ## make lint-fast          shellcheck, and the rules of the series

@@ -150,6 +150,14 @@ tree_fact()
 	sed -n "s/^$2=//p" "$1/.git/source"
 }
 
+# tree_content TREE COMMIT: a checksum of what COMMIT of TREE builds and runs. The
+# documentation does neither: a change to it leaves a result what it was.
+tree_content()
+{
+	{ cat "$1/.git/source"; git -C "$1" ls-tree -r "$2"; } |
+		sed '/\tDocumentation\//d' | sha256sum | cut -c 1-24
+}
+
 # Nothing of the user's configuration, language or umask may change what a tree, a
 # patch, or a mail is. And whoever owns the checkout, it is what was asked for.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
