@@ -141,8 +141,8 @@ kmake := $(abspath $(qemu)/build/kmake)
 kbuild = $(kmake) -C $(abspath $(call tree-of,$*)) O=$(abspath $(O)/kernel/$*)
 
 .PHONY: help demo demo-vm demo-vm-runs check results deps tree kernel selftests image \
-	busybox run stress bench boot regression series refresh lint lint-fast docs harness mutants \
-	clean FORCE
+	busybox run stress bench boot regression series refresh lint lint-fast docs harness \
+	mutants clean dist FORCE
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -150,6 +150,7 @@ help:
 # What a verb takes of this machine
 uses-tree := source
 uses-series := source
+uses-dist := source
 uses-refresh := source
 uses-kernel := source build
 uses-selftests := source build
@@ -534,6 +535,12 @@ mutants: $(foreach c,$(mutant-cells),$(call takes,$(c)))
 ##                         of each part a directory
 series: $(O)/$(BASE)/tree/.git/replayed
 	@$(series)/mail $(BASE) $(O)/$(BASE)/tree $(O)/$(BASE)/series $(PART)
+
+## make dist [AUTHOR='Name <address>'] [SIGNOFF=1]   all series as plain patches in one
+##                         tarball, for quilt, debian/patches, rpm
+dist: $(bases:%=$(O)/%/tree/.git/replayed)
+	$(call stage,dist,dist) $(series)/dist $(O) $(O)/dist
+	@cat $(O)/dist/path
 
 ## make refresh [BASE=6.1] write the commits of build/BASE/tree back to here
 refresh: $(O)/$(BASE)/tree/.git/source

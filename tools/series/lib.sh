@@ -48,7 +48,7 @@ kernel_base()
 
 # series_entries BASE [PART...]: a line for each commit, of those parts or of all: the
 # patch, then the whole files which join it, in the series "# + FILE" lines after the
-# patch, comments to quilt. A part begins with "# [PART NEEDED...] ...".
+# patch. A part begins with "# [PART NEEDED...] ...".
 series_entries()
 {
 	base=$1
@@ -74,6 +74,14 @@ series_needs()
 	series_parts "$1" | grep -qxF -e "$2" ||
 		die "series-$1 has no part $2, there are: $(series_parts "$1" | xargs)"
 	sed -n "s/^# \[$2\( \([^]]*\)\)\{0,1\}\].*/\2/p" "$root/series-$1"
+}
+
+# series_cover BASE PART: the file with its cover letter
+series_cover()
+{
+	cover=$root/tools/series/cover/$2-$1
+	[ -f "$cover" ] || cover=${cover%-*}
+	echo "$cover"
 }
 
 # message_of PATCH: the patch whose message it takes, by a first line "Message: PATCH"
