@@ -142,7 +142,7 @@ kbuild = $(kmake) -C $(abspath $(call tree-of,$*)) O=$(abspath $(O)/kernel/$*)
 
 .PHONY: help demo demo-vm demo-vm-runs check results deps tree kernel selftests image \
 	busybox run stress bench boot regression series refresh lint lint-fast docs harness \
-	mutants clean dist FORCE
+	mutants clean dist bisect FORCE
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -151,6 +151,7 @@ help:
 uses-tree := source
 uses-series := source
 uses-dist := source
+uses-bisect := source build boot lint
 uses-refresh := source
 uses-kernel := source build
 uses-selftests := source build
@@ -541,6 +542,11 @@ series: $(O)/$(BASE)/tree/.git/replayed
 dist: $(bases:%=$(O)/%/tree/.git/replayed)
 	$(call stage,dist,dist) $(series)/dist $(O) $(O)/dist
 	@cat $(O)/dist/path
+
+## make bisect [BASE=6.1]  each commit compiles, in several configurations and for other
+##                         architectures, and the tests there are by then pass: a table
+bisect: $(O)/source/$(BASE).tar.xz.package $(O)/busybox-arm64 $(call uuid-of,$(BASE))
+	@$(series)/bisect $(BASE) $(O) $(O)/$(BASE)/bisect
 
 ## make refresh [BASE=6.1] write the commits of build/BASE/tree back to here
 refresh: $(O)/$(BASE)/tree/.git/source

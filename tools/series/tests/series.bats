@@ -537,3 +537,37 @@ commands()
 	rm "$tmp/mails/0001.patch"
 	fails_with "checkpatch did not check 0 mails" "$series/checkpatch" "$tmp/tree" "$tmp/mails"
 }
+
+@test "bisect finds the commit that does not compile, though a later one mends it" {
+	source_package 6.1.999-1
+	unpack "$tmp/out/o/6.1/tree"
+	cd "$tmp/out/o/6.1/tree"
+	cat >>Makefile <<-'END'
+		.PHONY: fs/proc/
+		allnoconfig: ; cp $(KCONFIG_ALLCONFIG) $(O)/.config
+		fs/proc/: ; ! grep broken fs/proc/file
+	END
+	echo CONFIG_KVM=y >tools/testing/selftests/kvm/config
+	mkdir -p "$tmp/root/fs/proc" "$tmp/o/source"
+	cp "$tmp/src/linux-source-6.1.tar.xz.package" "$tmp/o/source/6.1.tar.xz.package"
+	for word in fine broken mended; do
+		echo "$word" >fs/proc/file
+		{ echo "Subject: fs/proc: $word"; echo ---; git diff; } >"$tmp/root/fs/proc/$word.patch"
+		echo "fs/proc/$word.patch" >>"$tmp/root/series-6.1"
+		git commit -qam "$word"
+	done
+	git reset -q --hard base
+	cd "$root"
+	cp -r --parents bases tools "$tmp/root"
+	git -C "$tmp/root" init -q
+	touch "$tmp/o/CACHEDIR.TAG"
+	run "$tmp/root/tools/series/bisect" 6.1 "$tmp/o" "$tmp/out"
+	echo "$output"
+	[ "$status" -ne 0 ]
+	grep -A 1 "^2 fs/proc: broken$" <<<"$output" | grep "4k FAILED .* allnoconfig FAILED"
+	[ "$(grep -c "^	.*FAILED" <<<"$output")" -eq 1 ]
+	[ "$(tail -n 1 <<<"$output")" = "2/3 commits compile, and pass the tests there are by then" ]
+	sed -i 2d "$tmp/root/series-6.1"
+	sed -i 's/^-broken/-fine/' "$tmp/root/fs/proc/mended.patch"
+	"$tmp/root/tools/series/bisect" 6.1 "$tmp/o" "$tmp/out" | tail -n 1 | grep "^2/2 "
+}
