@@ -544,7 +544,8 @@ dist: $(bases:%=$(O)/%/tree/.git/replayed)
 	@cat $(O)/dist/path
 
 ## make bisect [BASE=6.1]  each commit compiles, in several configurations and for other
-##                         architectures, and the tests there are by then pass: a table
+##                         architectures, and from the test module on passes the tests
+##                         there are by then: a table
 bisect: $(O)/source/$(BASE).tar.xz.package $(O)/busybox-arm64 $(call uuid-of,$(BASE))
 	@$(series)/bisect $(BASE) $(O) $(O)/$(BASE)/bisect
 
