@@ -39,12 +39,14 @@ enum guest_bar_way {
  * @size: how much, in bytes
  * @flags: GUEST_BAR_*
  */
-static const struct guest_bar_op {
+struct guest_bar_op {
 	const char *name;
 	unsigned int offset;
 	unsigned int size;
 	unsigned int flags;
-} guest_bar_ops[GUEST_BAR_WAYS] = {
+};
+
+static const struct guest_bar_op guest_bar_ops[GUEST_BAR_WAYS] = {
 	[GUEST_BAR_64] = { "64 bits", 8, 1024, 0 },
 	[GUEST_BAR_32] = { "32 bits", 4, 508, 0 },
 	[GUEST_BAR_8] = { "8 bits", 3, 61, 0 },

@@ -28,7 +28,7 @@ static void check_smaps(const void *hva, bool want)
 	char line[512];
 
 	if (!bar_read_after("/proc/self/smaps", (uintptr_t)hva, "VmFlags:", line,
-			sizeof(line)))
+			    sizeof(line)))
 		bar_fail("smaps has no VmFlags of %p", hva);
 	printf("# smaps: %s", line);
 	if (!!strstr(line, " au ") != want || strstr(line, "??"))

@@ -94,24 +94,33 @@ static void vm_kill(struct vm *vm)
 	vm->pid = 0;
 }
 
-/* The row ends with what QEMU has said last. */
-static void vm_died(struct vm *vm)
+/* What QEMU has said last, or before registers that it shows for an error */
+static const char *qemu_says(const struct vm *vm)
 {
-	char path[64], line[256], last[256] = "it said nothing";
+	static char last[256];
+	char path[64], line[256];
 	FILE *f;
 
-	vm_kill(vm);
+	strcpy(last, "nothing");
 	snprintf(path, sizeof(path), FILES "%td.log", vm - vms);
 	f = fopen(path, "r");
-	/* Below an error are registers. */
 	while (f && fgets(line, sizeof(line), f) && !strstr(last, "error:"))
 		strcpy(last, line);
+	if (f)
+		fclose(f);
 	last[strcspn(last, "\n")] = 0;
+	return last;
+}
+
+/* The row ends. */
+static void vm_died(struct vm *vm)
+{
+	vm_kill(vm);
 	if (dying) {
-		printf("# %s: the VM died: %s\n", bar_name, last);
+		printf("# %s: the VM died: %s\n", bar_name, qemu_says(vm));
 		exit(KSFT_PASS);
 	}
-	bar_fail("the VM died: %s", last);
+	bar_fail("the VM died: %s", qemu_says(vm));
 }
 
 /* The next line there, without its end; an empty one if none comes within a second */
@@ -197,7 +206,7 @@ static void vm_wait(struct vm *vm, const char *prefix, char *rest, size_t size)
 			vm_died(vm);
 	}
 	vm_kill(vm);
-	bar_fail("the VM does not answer for %d s", PATIENCE);
+	bar_fail("the VM does not answer for %d s, QEMU says: %s", PATIENCE, qemu_says(vm));
 }
 
 /* The exit status of a command of the VM's; what it prints goes to @out. */
@@ -237,7 +246,8 @@ static void vm_exec(struct vm *vm, char *args)
 		VMM "qemu-system-aarch64", "-M", "virt,gic-version=host", "-accel", "kvm",
 		"-cpu", "host", "-smp", "1", "-m", "256M", "-nodefaults", "-display", "none",
 		"-kernel", VMM "Image", "-initrd", VMM "initrd",
-		"-append", "console=ttyAMA0 panic=-1 quiet",
+		/* 6.12's pKVM shows pointer authentication to a VM that has not got it. */
+		"-append", "console=ttyAMA0 panic=-1 quiet arm64.nopauth",
 		"-serial", serial, "-qmp", qmp,
 	};
 	int n = 0, fd;
@@ -857,6 +867,12 @@ static int print_usage(const char *name)
 int main(int argc, char *argv[])
 {
 	int nr = ARRAY_SIZE(of_vm), nr_hows = 0, i, j, opt, vm;
+	struct kvm_create_device v2 = {
+		.type = KVM_DEV_TYPE_ARM_VGIC_V2, .flags = KVM_CREATE_DEVICE_TEST,
+	};
+	struct kvm_create_device v3 = {
+		.type = KVM_DEV_TYPE_ARM_VGIC_V3, .flags = KVM_CREATE_DEVICE_TEST,
+	};
 	const struct how *wanted[ARRAY_SIZE(hows)];
 	struct kvm_memattr_leaf leaf;
 	char name[64];
@@ -886,6 +902,8 @@ int main(int argc, char *argv[])
 	/* Where pKVM keeps the tables to itself, it maps no MMIO either. */
 	if (memattr_leaf(&bar_machine, vm, 0, &leaf) == -EOPNOTSUPP)
 		ksft_exit_skip("pKVM has the stage-2 tables: boot with kvm-arm.mode=nvhe\n");
+	if (ioctl(vm, KVM_CREATE_DEVICE, &v3) && ioctl(vm, KVM_CREATE_DEVICE, &v2))
+		ksft_exit_skip("this host cannot virtualise a GIC: boot with kvm-arm.mode=nvhe\n");
 	close(vm);
 	find_functions();
 	if (!functions[MEM][0])
