@@ -68,6 +68,7 @@ mutant-cells := $(if $(mutants),$(sort $(shell sed -n 's/^Cell: //p' \
 
 BASE ?= 6.1
 CELL ?= $(BASE)-$(GRANULE)-max-vhe
+deb-cell := $(if $(filter deb,$(MAKECMDGOALS)),$(BASE)-deb-4k-max-vhe)
 vm-demo-cells := 6.1-stock-4k-max+qemu11-vhe 6.1-4k-max+qemu11-vhe
 # The kernels that are compared, where time counts instructions
 bench-cells := $(if $(filter bench,$(MAKECMDGOALS)),$(foreach base,$(or $(ksrc-base),$(bases)),\
@@ -82,7 +83,7 @@ check := $(if $(filter check results,$(MAKECMDGOALS)),$(call ask,$(qemu)/boot/ce
 vm-kernel := 6.1-stock-4k
 named := $(patsubst $(O)/cell/%/pass,%,$(filter $(O)/cell/%/pass,$(MAKECMDGOALS)))
 facts := $(call ask,$(qemu)/boot/cell --facts $(CELL) $(demo-cells) $(vm-demo-cells) \
-	$(bench-cells) $(mutant-cells) $(check) $(named) $(bases:%=%-4k-max-vhe) $(vm-kernel)-max-vhe)
+	$(bench-cells) $(mutant-cells) $(deb-cell) $(check) $(named) $(bases:%=%-4k-max-vhe) $(vm-kernel)-max-vhe)
 of = $(patsubst $(1)/$(2)=%,%,$(filter $(1)/$(2)=%,$(facts)))
 override BASE := $(firstword $(call of,$(CELL),BASE))
 ifneq ($(filter-out $(or $(ksrc-base),$(BASE)),$(BASE)),)
@@ -106,12 +107,13 @@ pristine-of = $(call of,$(1),PRISTINE)
 facts := $(sort $(facts) $(if $(compared),$(call ask,$(qemu)/boot/cell --facts $(foreach \
 	c,$(compared),$(c) $(call pristine-of,$(c))))))
 
-cells := $(sort $(CELL) $(demo-cells) $(vm-demo-cells) $(bench-cells) $(mutant-cells) $(check) \
+cells := $(sort $(CELL) $(demo-cells) $(vm-demo-cells) $(bench-cells) $(mutant-cells) $(deb-cell) $(check) \
 	$(named) $(compared) \
 	$(foreach c,$(compared),$(call pristine-of,$(c))))
 kernels := $(sort $(bases:%=%-4k) $(vm-kernel) $(foreach c,$(cells),$(call of,$(c),KERNEL)))
 stocks := $(foreach k,$(kernels),$(if $(filter stock,$(call of,$(k),FLAVOUR)),$(k)))
-built := $(filter-out $(stocks),$(kernels))
+debs := $(foreach k,$(kernels),$(if $(filter deb,$(call of,$(k),FLAVOUR)),$(k)))
+built := $(filter-out $(stocks) $(debs),$(kernels))
 
 tree-of = $(O)/$(call of,$(1),BASE)/tree$(filter -base,-$(call of,$(1),FLAVOUR))
 # The file that says that a tree is what it has to be
@@ -142,7 +144,7 @@ kbuild = $(kmake) -C $(abspath $(call tree-of,$*)) O=$(abspath $(O)/kernel/$*)
 
 .PHONY: help demo demo-vm demo-vm-runs check results deps tree kernel selftests image \
 	busybox run stress bench boot regression series refresh lint lint-fast docs harness \
-	mutants clean dist bisect FORCE
+	mutants clean dist bisect deb FORCE
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -151,6 +153,7 @@ help:
 uses-tree := source
 uses-series := source
 uses-dist := source
+uses-deb := source build boot deb
 uses-bisect := source build boot lint
 uses-refresh := source
 uses-kernel := source build
@@ -170,7 +173,7 @@ uses := $(sort $(foreach g,$(goals),$(if $(filter-out undefined,$(origin uses-$(
 
 ## make deps               install the packages that are missing for all of the below
 deps:
-	@QEMU='$(QEMU)' $(qemu)/host/deps source build boot test lint docs
+	@QEMU='$(QEMU)' $(qemu)/host/deps source build boot test lint docs deb
 
 ifeq ($(dry)$(filter $(abspath $(O)),$(HARNESS_LOCKED)),)
 
@@ -300,10 +303,22 @@ $(built:%=$(O)/kernel/%/.built): $(O)/kernel/%/.built: $(O)/kernel/%/.config $(O
 # The distribution's own kernel
 stock-package = $(patsubst $(1)=%,%,$(filter $(1)=%,$(call ask,$(lib) base_line $(2))))
 $(stocks:%=$(O)/kernel/%/.built): $(O)/kernel/%/.built: $(qemu)/build/fetch-stock-kernel \
-		$(qemu)/build/debian-unpack
+		$(qemu)/build/debian-unpack $(qemu)/build/modules
 	$(call stage,kernel-$*,$*: Debian's kernel) $(qemu)/build/fetch-stock-kernel \
 		$(word 2,$(call ask,$(lib) base_line $(call of,$*,BASE))) \
 		$(call stock-package,$(call of,$*,GRANULE),$(call of,$*,BASE)) $(@D)
+	@touch $@
+
+# Packages of the patched one
+$(bases:%=$(O)/%/deb/.built): $(O)/%/deb/.built: $(qemu)/build/deb $(qemu)/build/debian-unpack \
+		$(O)/%/tree/.git/replayed $(O)/source/%.id
+	$(call stage,deb-$*,$*: packages) $(qemu)/build/deb $* $(O)/$*/tree $(@D) $(kmake)
+	@touch $@
+
+$(debs:%=$(O)/kernel/%/.built): $(O)/kernel/%/.built: $(qemu)/build/deb-kernel \
+		$(qemu)/build/modules $$(O)/$$(call of,$$*,BASE)/deb/.built
+	$(call stage,kernel-$*,$*: the packages' kernel) $(qemu)/build/deb-kernel \
+		$(O)/$(call of,$*,BASE)/deb $(@D)
 	@touch $@
 
 # The test module: what it is made of are headers, not the kernel.
@@ -318,7 +333,8 @@ $(kernels:%=$(O)/kernel/%/test_modules/kvm_memattr.ko): $(O)/kernel/%/test_modul
 		$(O)/kernel/%/.config) | $(O)/kernel/%/.built
 	$(call stage,module-$*,$*: test module) $(qemu)/build/module \
 		$(call patched-of,$*)/$(kvm)/test_modules $(@D) \
-		$(if $(filter $(built),$*),$(kbuild),$(kmake) -C $(abspath $(O)/kernel/$*))
+		$(if $(filter $(built),$*),$(kbuild),$(kmake) -C $(abspath $(O)/$(if $(filter \
+			$(debs),$*),$(call of,$*,BASE)/deb/obj,kernel/$*)))
 
 # Selftests
 
@@ -362,7 +378,7 @@ $(kernels:%=$(O)/kernel/%/initramfs.cpio): $(O)/kernel/%/initramfs.cpio: $(image
 		$$(O)/$$(call of,$$*,BASE)/selftests/kselftest-kvm.tar.gz $$(call modules-of,$$*)
 	$(call stage,initramfs-$*,$*: initramfs) $(qemu)/build/image $@ $(O)/busybox-arm64 \
 		$(O)/$(call of,$*,BASE)/selftests/install \
-		$(if $(filter $(stocks),$*),$(@D)/boot-modules) $(call modules-of,$*)
+		$(if $(filter $(stocks) $(debs),$*),$(@D)/boot-modules) $(call modules-of,$*)
 
 $(bases:%=$(O)/%/base-selftests.cpio): $(O)/%/base-selftests.cpio: $(image) \
 		$(O)/%/base-selftests/kselftest-kvm.tar.gz
@@ -548,6 +564,12 @@ dist: $(bases:%=$(O)/%/tree/.git/replayed)
 ##                         there are by then: a table
 bisect: $(O)/source/$(BASE).tar.xz.package $(O)/busybox-arm64 $(call uuid-of,$(BASE))
 	@$(series)/bisect $(BASE) $(O) $(O)/$(BASE)/bisect
+
+## make deb [BASE=6.1]     arm64 packages of the patched kernel, with the configuration of
+##                         Debian's for virtual machines; the tests are run on what is in
+##                         them
+deb: $(deb-cell:%=run-%)
+	@ls $(abspath $(O)/$(BASE)/deb)/*.deb
 
 ## make refresh [BASE=6.1] write the commits of build/BASE/tree back to here
 refresh: $(O)/$(BASE)/tree/.git/source

@@ -87,6 +87,8 @@ bare()
 	fails_with "no VHE" make CELL=6.1-4k-cortex-a57-vhe run
 	fails_with "no granule of 16k" make CELL=6.1-16k-cortex-a57-nvhe run
 	fails_with "no stock kernel 6.1-64k" make CELL=6.1-stock-64k-max-vhe run
+	fails_with "no stock kernel 7.3-4k" make CELL=7.3-stock-4k-max-vhe run
+	fails_with 'the packages of "make deb" have' make CELL=6.1-deb-64k-max-vhe run
 	fails_with "no base 9.9" make BASE=9.9 tree
 	fails_with "unknown variable CEL" make CEL=6.1-4k-max-vhe run
 	fails_with "unknown SUITE mine" make SUITE=mine run
