@@ -15,6 +15,8 @@ import statistics
 import sys
 from html import escape
 
+import results
+
 COLOURS = ["#999999", "#3366cc", "#dc9912", "#109618"]
 
 
@@ -22,13 +24,12 @@ def figures(directory):
     """WHAT -> the figures of its runs"""
     found = {}
     path = os.path.join(directory, "ktap")
-    with open(path, encoding="utf-8") as f:
-        for line in f:
-            match = re.search(r"# bench: (.*) = (\d+)$", line)
-            if match:
-                found.setdefault(match[1], []).append(int(match[2]))
+    for line in results.read(path) or []:
+        match = re.search(r"# bench: (.*) = (\d+)$", line)
+        if match:
+            found.setdefault(match[1], []).append(int(match[2]))
     if not found:
-        sys.exit(f"error: {path} has no figures: it is to be of vfio_bar_bench")
+        raise results.Error(f"{path} has no figures: it is to be of vfio_bar_bench")
     return found
 
 
@@ -95,7 +96,7 @@ def plot(kernels, whats):
 
 def main(args):
     if len(args) < 2:
-        sys.exit(__doc__)
+        raise results.Error("usage: bench.py OUT DIR...")
     # 6.1-base-4k-max+icount-vhe is 6.1-base.
     kernels = {re.sub("-[0-9]+k-.*", "", os.path.basename(d)): figures(d) for d in args[1:]}
     whats = list(dict.fromkeys(what for found in kernels.values() for what in found))
@@ -107,4 +108,7 @@ def main(args):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except results.Error as e:
+        sys.exit(f"error: {e}")

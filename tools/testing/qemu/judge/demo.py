@@ -18,6 +18,13 @@ ORDER = ("0x00", "0x04", "0x08", "0x0c", "0x44", "0xbb", "0xff")
 VMAS = {"sysfs": "ordinary VMA (sysfs)", "vfio-pci": "vfio-pci VMA"}
 
 
+def observed(line):
+    """The KEY=VALUE words of what a test observed, or None for another line"""
+    if line.startswith("# # memattr: "):
+        return dict(word.split("=", 1) for word in line.split() if "=" in word)
+    return None
+
+
 class Table:
     """One cell's"""
 
@@ -26,9 +33,8 @@ class Table:
         said = None
         for line in lines:
             name = re.match(r"# (?:not )?ok \d+ .*stage 1 (\S+) \((0x[0-9a-f]{2})\)(.*)", line)
-            if line.startswith("# # memattr: "):
-                said = dict(word.split("=", 1) for word in line.split() if "=" in word)
-            elif name:
+            said = observed(line) or said
+            if name:
                 self.names.setdefault(name[2], name[1])
                 # The first row of a kind is the plain access.
                 if said and said["s1"] == name[2]:

@@ -12,6 +12,7 @@ import re
 import sys
 
 import results
+from demo import observed
 
 NAMES = {"0x00": "Device-nGnRnE", "0x04": "Device-nGnRE", "0x44": "Normal-NC"}
 
@@ -26,8 +27,8 @@ class Cell:
         notes = []
         for line in results.read(os.path.join(directory, "ktap")) or []:
             row = re.match(r"# (not )?ok \d+ (\w+): (\w+)", line)
-            if line.startswith("# # memattr: "):
-                said = dict(word.split("=", 1) for word in line.split() if "=" in word)
+            said = observed(line)
+            if said:
                 self.asked[said["vma"]] = NAMES.get(said["s1"], said["s1"])
                 self.got[said["vma"]] = NAMES.get(said["result"], said["result"])
             elif line.startswith("# # "):

@@ -6,6 +6,7 @@ import tempfile
 import unittest
 
 import bench
+import results
 
 
 class Bench(unittest.TestCase):
@@ -36,5 +37,6 @@ class Bench(unittest.TestCase):
         self.assertIn("a fault", bench.plot(kernels, ["a fault", "b"]))
 
     def test_no_figures(self):
-        with self.assertRaisesRegex(SystemExit, "^error: .*/x/ktap has no figures"):
-            bench.figures(self.cell("x", "ok 1\n"))
+        for path in self.cell("x", "ok 1\n"), os.path.join(self.dir, "none"):
+            with self.assertRaisesRegex(results.Error, "^/.*/ktap has no figures"):
+                bench.figures(path)

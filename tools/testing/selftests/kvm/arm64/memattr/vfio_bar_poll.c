@@ -17,7 +17,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <time.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -105,14 +104,6 @@ static void next_phase(void)
 static void relax(void)
 {
 	usleep(200);
-}
-
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* Run a vCPU; when it is refused, wait until things have changed. */
@@ -256,7 +247,7 @@ static u64 finds(const struct poller *p, enum after after)
 /* Wait until @nr pollers find what they should: each page once or more. */
 static void wait_for(enum after after, int nr)
 {
-	long end = now_ms() + PATIENCE_MS;
+	long end = bar_now_ms() + PATIENCE_MS;
 	u64 from[NR_POLLERS];
 	int i, found;
 
@@ -275,7 +266,7 @@ static void wait_for(enum after after, int nr)
 			if (READ_ONCE(p->unexpected))
 				bar_fail("vCPU %d ended", i);
 		}
-		if (now_ms() >= end)
+		if (bar_now_ms() >= end)
 			bar_fail("the guests do not find %s",
 				 after == BAR ? "the BAR" : "what they should");
 	} while (found < nr);
@@ -360,10 +351,10 @@ static void run(const void *arg)
 		bar_skip("%s", vfio_bar_why());
 	for (i = 0; i < NR_VMS; i++)
 		start_vm(i);
-	began = now_ms();
+	began = bar_now_ms();
 	while (ms < PATIENCE_MS && (ms < MIN_MS || round < MIN_ROUNDS)) {
 		one_round(t, round++);
-		ms = now_ms() - began;
+		ms = bar_now_ms() - began;
 	}
 	printf("# %s: %u rounds in %ld ms\n", t->name, round, ms);
 }

@@ -28,7 +28,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -155,14 +154,6 @@ static bool moves;
 static struct vfio_bar plain;
 static void *ram;
 static int seconds = 6;
-
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static struct counts *counts_of(int vm, int cpu)
 {
@@ -701,7 +692,7 @@ static void run(const void *arg)
 	alarm(length / 1000 + 120);
 	set_up();
 	bar_count_start("kvm/kvm_guest_fault");
-	began = now_ms();
+	began = bar_now_ms();
 	while (ms < length || rounds < MIN_ROUNDS || !events_so_far(true)) {
 		decode_off_and_on();
 		dwell();
@@ -717,7 +708,7 @@ static void run(const void *arg)
 			killed++;
 		}
 		check_alive();
-		ms = now_ms() - began;
+		ms = bar_now_ms() - began;
 		if (ms - said < 10000)
 			continue;
 		said = ms;

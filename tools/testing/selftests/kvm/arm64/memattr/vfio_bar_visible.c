@@ -18,7 +18,6 @@
 
 #define TRACE		"/sys/kernel/tracing/"
 #define EVENT		TRACE "events/kvm/kvm_stage2_map/enable"
-#define DENY		"/sys/module/vfio_pci_core/parameters/deny_any_uncached"
 
 static struct bar_vm bv;
 
@@ -122,14 +121,7 @@ static char dump[128];
 
 static void check_dump(u64 gpa, const struct kvm_memattr_leaf *leaf)
 {
-	char line[256];
-
-	if (!bar_read_after(dump, gpa, "", line, sizeof(line)))
-		bar_fail("the dump has no line for 0x%lx", gpa);
-	printf("# dump: %s", line);
-	if (!strstr(line, bar_type_word(leaf)))
-		bar_fail("the dump says %s, the leaf is %s", line,
-			 memattr_s2_name(leaf->memattr, leaf->fwb));
+	bar_check_dump(dump, gpa, leaf);
 }
 
 static void test_dump(void)
@@ -173,16 +165,16 @@ static void check_denied(const char *list, bool denied)
 	struct bar_slot old, new;
 	u8 type = denied ? MEMATTR_DEVICE_nGnRE : MEMATTR_NORMAL_NC;
 
-	bar_write(DENY, "\n");
+	bar_write(VFIO_BAR_DENY, "\n");
 	old = map_bar(0);
-	if (!bar_write(DENY, list))
+	if (!bar_write(VFIO_BAR_DENY, list))
 		bar_fail("%s: %s", list, strerror(errno));
 	new = map_bar(1);
 	check_smaps(old.hva, true);
 	check_smaps(new.hva, !denied);
 	bar_vm_touch(&bv, old.gpa, MEMATTR_NORMAL_NC, true, old.pa);
 	bar_vm_touch(&bv, new.gpa, type, true, new.pa);
-	bar_write(DENY, "\n");
+	bar_write(VFIO_BAR_DENY, "\n");
 	new = map_bar(2);
 	bar_vm_touch(&bv, new.gpa, MEMATTR_NORMAL_NC, true, new.pa);
 }
@@ -246,15 +238,15 @@ static void test_deny_invalid(void)
 	struct bar_slot slot;
 	int i;
 
-	if (!bar_write(DENY, "all\n"))
-		bar_fail("%s: %s", DENY, strerror(errno));
+	if (!bar_write(VFIO_BAR_DENY, "all\n"))
+		bar_fail("%s: %s", VFIO_BAR_DENY, strerror(errno));
 	for (i = 0; i < ARRAY_SIZE(invalid); i++) {
-		if (bar_write(DENY, invalid[i]) || errno != EINVAL)
+		if (bar_write(VFIO_BAR_DENY, invalid[i]) || errno != EINVAL)
 			bar_fail("\"%s\" is not refused with EINVAL", invalid[i]);
 	}
 	slot = map_bar(0);
 	bar_vm_touch(&bv, slot.gpa, MEMATTR_DEVICE_nGnRE, true, slot.pa);
-	bar_write(DENY, "\n");
+	bar_write(VFIO_BAR_DENY, "\n");
 }
 
 static const struct test_case {
@@ -283,7 +275,7 @@ static void run(const void *arg)
 {
 	const struct test_case *t = arg;
 
-	bar_skip_if(t->deny && access(DENY, F_OK),
+	bar_skip_if(t->deny && access(VFIO_BAR_DENY, F_OK),
 		    "this kernel has no deny_any_uncached: use one with the series");
 	bar_vm_create(&bv, NULL);
 	t->run();
@@ -296,7 +288,7 @@ int main(int argc, char *argv[])
 	bar_start(ARRAY_SIZE(cases));
 	for (t = cases; t < cases + ARRAY_SIZE(cases); t++)
 		bar_row(t->name, &vfio_bar_any, run, t);
-	if (!access(DENY, F_OK))
-		bar_write(DENY, "\n");
+	if (!access(VFIO_BAR_DENY, F_OK))
+		bar_write(VFIO_BAR_DENY, "\n");
 	memattr_finish();
 }

@@ -41,7 +41,10 @@
 #define VMM		"/vmm/"
 #define FILES		"/tmp/vmm"
 #define PCI		"/sys/bus/pci/devices/"
-#define DENY		"/sys/module/vfio_pci_core/parameters/deny_any_uncached"
+/* What QEMU has open */
+#define KVM_VM		"anon_inode:kvm-vm"
+#define KVM_VCPU	"anon_inode:kvm-vcpu:"
+#define VFIO_DEVICE	"anon_inode:[vfio-device]"
 /* In seconds: a VM on the slowest of hosts answers in less. */
 #define PATIENCE	60
 
@@ -301,8 +304,8 @@ static void vm_start(struct vm *vm, char *args)
 	qmp(vm, "qmp_capabilities", "");
 }
 
-/* What QEMU has open by that name: the @nr'th, or -1 */
-static int qemu_fd(struct vm *vm, const char *name, int nr)
+/* The first that QEMU has open by that name, or -1 */
+static int qemu_fd(struct vm *vm, const char *name)
 {
 	int pidfd = syscall(SYS_pidfd_open, vm->pid, 0), fd, ret = -1;
 	char path[64], link[64];
@@ -312,7 +315,7 @@ static int qemu_fd(struct vm *vm, const char *name, int nr)
 		snprintf(path, sizeof(path), "/proc/%d/fd/%d", vm->pid, fd);
 		n = readlink(path, link, sizeof(link) - 1);
 		link[n < 0 ? 0 : n] = 0;
-		if (!strncmp(link, name, strlen(name)) && !nr--)
+		if (!strncmp(link, name, strlen(name)))
 			ret = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
 	}
 	close(pidfd);
@@ -323,15 +326,6 @@ static int qemu_fd(struct vm *vm, const char *name, int nr)
 static u64 vm_bar(struct vm *vm, const char *at)
 {
 	return vm_do(vm, "bar_address %s", at);
-}
-
-static int leaf_of(struct vm *vm, u64 ipa, struct kvm_memattr_leaf *leaf)
-{
-	int fd = qemu_fd(vm, "anon_inode:kvm-vm", 0);
-	int ret = memattr_leaf(&bar_machine, fd, ipa, leaf);
-
-	close(fd);
-	return ret;
 }
 
 /* The VM with all functions but the spare one, and a port for that */
@@ -352,51 +346,31 @@ static struct vm *vm_get(void)
 	return &vms[0];
 }
 
-static void check_leaf(struct vm *vm, u64 ipa, u8 type)
+static void check_leaf(struct vm *vm, u64 ipa, u8 type, u64 oa)
 {
-	struct kvm_memattr_leaf leaf;
-	int ret = leaf_of(vm, ipa, &leaf);
-	const char *why;
+	struct kvm_vm kvm = { .fd = qemu_fd(vm, KVM_VM) };
+	struct bar_vm bv = { .vm = &kvm };
 
-	if (ret)
-		bar_fail("no stage-2 leaf for 0x%lx: %s", ipa, strerror(-ret));
-	why = memattr_check_leaf(&leaf, type, true);
-	if (why)
-		bar_fail("%s", why);
+	bar_vm_check_leaf(&bv, ipa, type, true, oa);
+	close(kvm.fd);
 }
 
 static void check_no_leaf(struct vm *vm, u64 ipa)
 {
-	struct kvm_memattr_leaf leaf;
-	int ret = leaf_of(vm, ipa, &leaf);
+	struct kvm_vm kvm = { .fd = qemu_fd(vm, KVM_VM) };
+	struct bar_vm bv = { .vm = &kvm };
 
-	if (!ret)
-		bar_fail("0x%lx is still mapped at stage 2, descriptor 0x%llx", ipa, leaf.desc);
-	if (ret != -ENOENT)
-		bar_fail("reading stage 2 of 0x%lx: %s", ipa, strerror(-ret));
+	bar_vm_check_no_leaf(&bv, ipa);
+	close(kvm.fd);
 }
 
-/* The BAR of a host function that vm_bar() is about: its number and address */
-static int host_bar(const char *bdf, u64 *pa)
+/* The BAR of a host function that vm_bar() is about */
+static struct vfio_bar host_bar(const char *bdf)
 {
-	u64 start, end, flags;
-	int i, bar = -1;
-	char path[64];
-	FILE *f;
+	struct vfio_bar b;
 
-	snprintf(path, sizeof(path), PCI "%s/resource", bdf);
-	f = fopen(path, "r");
-	TEST_ASSERT(f, "%s: %s", path, strerror(errno));
-	for (i = 0; i < 6 && fscanf(f, "%lx %lx %lx", &start, &end, &flags) == 3; i++) {
-		if (!(flags & VFIO_BAR_F_MEM) || (bar >= 0 && !(flags & VFIO_BAR_F_PREFETCH)))
-			continue;
-		bar = i;
-		*pa = start;
-		if (flags & VFIO_BAR_F_PREFETCH)
-			break;
-	}
-	fclose(f);
-	return bar;
+	TEST_ASSERT(vfio_bar_find(&b, bdf), "%s has no BAR", bdf);
+	return b;
 }
 
 /* Ways for a kernel and for a program to map a BAR, and what asm/io.h makes of them */
@@ -428,12 +402,18 @@ static int access_bar(struct vm *vm, const struct how *h, const char *op, char *
 	return in_vm(vm, command, out, size);
 }
 
+/* Have the VM's driver map a BAR write-combining, and access it. */
+static void use_wc(struct vm *vm, const char *at, const char *op)
+{
+	vm_do(vm, "bind %s ioremap_wc && echo %s >" PCI "%s/op", at, op, at);
+}
+
 /* Judge what a VM has of @ipa, under its own tables as they are now. */
 static void report(struct vm *vm, const char *name, u64 va, u64 ipa, u8 s1)
 {
 	struct memattr_row row = { .vma = name, .s1 = s1, .want = MEMATTR_NORMAL_NC };
-	struct kvm_vm kvm = { .fd = qemu_fd(vm, "anon_inode:kvm-vm", 0) };
-	struct kvm_vcpu vcpu = { .vm = &kvm, .fd = qemu_fd(vm, "anon_inode:kvm-vcpu:", 0) };
+	struct kvm_vm kvm = { .fd = qemu_fd(vm, KVM_VM) };
+	struct kvm_vcpu vcpu = { .vm = &kvm, .fd = qemu_fd(vm, KVM_VCPU) };
 	int tries = 100, ret;
 
 	/* A process that spins is not there for a moment now and then. */
@@ -462,33 +442,41 @@ static void test_type(const void *arg)
 	report(vm, h->name, va, vm_bar(vm, MEM_AT), h->type);
 }
 
+/* Read or write what way @nr is for, by the device's file. */
+static void host_page(int fd, const struct vfio_region_info *info, int nr, u8 *page, bool write)
+{
+	off_t at = info->offset + nr * GUEST_BAR_PAGE;
+	ssize_t n = write ? pwrite(fd, page, GUEST_BAR_PAGE, at) :
+			    pread(fd, page, GUEST_BAR_PAGE, at);
+
+	TEST_ASSERT(n == GUEST_BAR_PAGE, "%s: %s", write ? "pwrite" : "pread", strerror(errno));
+}
+
 /* Each byte the VM writes is where it has to be, and none else, and so for the host. */
 static void test_data(const void *arg)
 {
 	const struct how *h = arg;
 	struct vm *vm = vm_get();
-	struct vfio_region_info info = { .argsz = sizeof(info) };
+	struct vfio_region_info info = {
+		.argsz = sizeof(info), .index = host_bar(functions[MEM]).index,
+	};
 	static u8 page[GUEST_BAR_PAGE];
-	int fd = qemu_fd(vm, "anon_inode:[vfio-device]", 0), way, i, bytes = 0;
-	u64 pa;
+	int fd = qemu_fd(vm, VFIO_DEVICE), way, i, bytes = 0;
 	unsigned int forbidden = (h->user ? GUEST_BAR_KERNEL : 0) |
 				 (memattr_is_device(h->type) ? GUEST_BAR_NORMAL : 0);
 	char out[256];
 
-	info.index = host_bar(functions[MEM], &pa);
 	TEST_ASSERT(!ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &info), "region of QEMU's device");
 	memset(page, GUEST_BAR_BACKGROUND, sizeof(page));
 	for (way = 0; way < GUEST_BAR_WAYS; way++)
-		TEST_ASSERT(pwrite(fd, page, sizeof(page), info.offset + way * sizeof(page)) ==
-			    sizeof(page), "pwrite: %s", strerror(errno));
+		host_page(fd, &info, way, page, true);
 	if (access_bar(vm, h, "write 1", out, sizeof(out)))
 		bar_fail("writing, the VM says: %s", out);
 	for (way = 0; way < GUEST_BAR_WAYS; way++) {
 		const struct guest_bar_op *op = &guest_bar_ops[way];
 		bool done = !(op->flags & forbidden);
 
-		TEST_ASSERT(pread(fd, page, sizeof(page), info.offset + way * sizeof(page)) ==
-			    sizeof(page), "pread: %s", strerror(errno));
+		host_page(fd, &info, way, page, false);
 		for (i = 0; i < GUEST_BAR_PAGE; i++) {
 			bool in = done && i >= op->offset && i < op->offset + op->size;
 			u8 want = in ? guest_bar_byte(way, i - op->offset, 1) :
@@ -502,8 +490,7 @@ static void test_data(const void *arg)
 			continue;
 		for (i = 0; i < op->size; i++)
 			page[op->offset + i] = guest_bar_byte(way, i, 2);
-		TEST_ASSERT(pwrite(fd, page, sizeof(page), info.offset + way * sizeof(page)) ==
-			    sizeof(page), "pwrite: %s", strerror(errno));
+		host_page(fd, &info, way, page, true);
 		bytes += op->size;
 	}
 	if (access_bar(vm, h, "read 2", out, sizeof(out)))
@@ -536,7 +523,7 @@ static void test_ram(const void *arg)
 	struct vm *vm = vm_get();
 
 	check_leaf(vm, vm_do(vm, "sed -n 's/-.*: Kernel code$//p' /proc/iomem"),
-		   MEMATTR_NORMAL_WB);
+		   MEMATTR_NORMAL_WB, 0);
 }
 
 /* The flag has its name on the BARs that QEMU has mapped, and on nothing else. */
@@ -575,19 +562,17 @@ static void test_dump(const void *arg)
 	struct vm *vm = vm_get();
 	u64 ipa = vm_bar(vm, MEM_AT);
 	struct kvm_memattr_leaf leaf;
-	char path[64], line[256];
+	int fd = qemu_fd(vm, KVM_VM);
+	char path[64];
 	glob_t g;
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/kvm/%d-*/stage2_page_tables", vm->pid);
 	bar_skip_if(glob(path, 0, NULL, &g),
 		    "no stage-2 dump: it takes Linux 6.12, CONFIG_PTDUMP_STAGE2_DEBUGFS and debugfs");
-	vm_do(vm, "bind " MEM_AT " ioremap_wc && echo touch >" PCI MEM_AT "/op");
-	if (leaf_of(vm, ipa, &leaf) ||
-	    !bar_read_after(g.gl_pathv[0], ipa, "", line, sizeof(line)))
-		bar_fail("no leaf, or no line in the dump, for 0x%lx", ipa);
-	printf("# %s: %s", bar_name, line);
-	if (!strstr(line, bar_type_word(&leaf)))
-		bar_fail("the leaf is %s", memattr_s2_name(leaf.memattr, leaf.fwb));
+	use_wc(vm, MEM_AT, "touch");
+	if (memattr_leaf(&bar_machine, fd, ipa, &leaf))
+		bar_fail("no leaf for 0x%lx", ipa);
+	bar_check_dump(g.gl_pathv[0], ipa, &leaf);
 }
 
 /*
@@ -634,11 +619,11 @@ static void test_flr(const void *arg)
 	bar_skip_if(vm_do(vm, "bar_size " FLR_AT) < getpagesize(),
 		    "the BAR is smaller than a page of the host: use one with smaller pages");
 	vm_do(vm, touch, nr);
-	check_leaf(vm, ipa, MEMATTR_NORMAL_NC);
+	check_leaf(vm, ipa, MEMATTR_NORMAL_NC, 0);
 	vm_do(vm, "echo 1 >" PCI FLR_AT "/reset");
 	check_no_leaf(vm, ipa);
 	vm_do(vm, touch, nr);
-	check_leaf(vm, ipa, MEMATTR_NORMAL_NC);
+	check_leaf(vm, ipa, MEMATTR_NORMAL_NC, 0);
 }
 
 /* A function comes and goes while the VM runs. */
@@ -654,8 +639,8 @@ static void test_plug(const void *arg)
 	qmp(vm, "device_add", arguments);
 	vm_do(vm, "wait_until [ -e " PCI PLUGGED_AT "/resource ]");
 	ipa = vm_bar(vm, PLUGGED_AT);
-	vm_do(vm, "bind " PLUGGED_AT " ioremap_wc && echo write 3 >" PCI PLUGGED_AT "/op");
-	check_leaf(vm, ipa, MEMATTR_NORMAL_NC);
+	use_wc(vm, PLUGGED_AT, "write 3");
+	check_leaf(vm, ipa, MEMATTR_NORMAL_NC, host_bar(spare).pa);
 	qmp(vm, "device_del", "'id': 'spare'");
 	qmp_wait(vm, "\"DEVICE_DELETED\"");
 	check_no_leaf(vm, ipa);
@@ -665,32 +650,24 @@ static void test_plug(const void *arg)
 /* After a reboot nothing is mapped before it is accessed. */
 static void test_reboot(const void *arg)
 {
-	static const char touch[] = "bind " MEM_AT " ioremap_wc && echo write 4 >" PCI MEM_AT "/op";
 	struct vm *vm = vm_get();
 	u64 ipa = vm_bar(vm, MEM_AT);
 	char rest[16];
 
-	vm_do(vm, touch);
-	check_leaf(vm, ipa, MEMATTR_NORMAL_NC);
+	use_wc(vm, MEM_AT, "write 4");
+	check_leaf(vm, ipa, MEMATTR_NORMAL_NC, 0);
 	write_line(vm->serial[0], "0 reboot -f");
 	vm_wait(vm, "@ready", rest, sizeof(rest));
 	check_no_leaf(vm, ipa);
-	vm_do(vm, touch);
-	check_leaf(vm, ipa, MEMATTR_NORMAL_NC);
+	use_wc(vm, MEM_AT, "write 4");
+	check_leaf(vm, ipa, MEMATTR_NORMAL_NC, 0);
 }
 
 /* Where a VM's BAR leads to: to the right function */
 static void check_target(struct vm *vm, const char *bdf)
 {
-	struct kvm_memattr_leaf leaf;
-	u64 pa, ipa = vm_bar(vm, MEM_AT);
-
-	vm_do(vm, "bind " MEM_AT " ioremap_wc && echo write 5 >" PCI MEM_AT "/op");
-	check_leaf(vm, ipa, MEMATTR_NORMAL_NC);
-	host_bar(bdf, &pa);
-	if (leaf_of(vm, ipa, &leaf) || leaf.oa + (ipa - leaf.base) != pa)
-		bar_fail("the leaf of 0x%lx leads to 0x%llx, not to 0x%lx of %s", ipa,
-			 leaf.oa + (ipa - leaf.base), pa, bdf);
+	use_wc(vm, MEM_AT, "write 5");
+	check_leaf(vm, vm_bar(vm, MEM_AT), MEMATTR_NORMAL_NC, host_bar(bdf).pa);
 }
 
 /* Two VMs, each with a function of its own */
@@ -719,7 +696,7 @@ static void test_kill(const void *arg)
 
 	check_target(vm, functions[MEM]);
 	/* KVM keeps a VM that somebody has open. */
-	fd = qemu_fd(vm, "anon_inode:kvm-vm", 0);
+	fd = qemu_fd(vm, KVM_VM);
 	vm_kill(vm);
 	ret = memattr_leaf(&bar_machine, fd, ipa, &leaf);
 	close(fd);
@@ -731,7 +708,7 @@ static void test_kill(const void *arg)
 static void allow(void)
 {
 	vm_kill(&vms[0]);
-	bar_write(DENY, "\n");
+	bar_write(VFIO_BAR_DENY, "\n");
 }
 
 /* Where the administrator denies it, a VM fares as it does without the feature. */
@@ -740,14 +717,14 @@ static void test_denied(const void *arg)
 	struct vm *vm;
 	char out[256];
 
-	bar_skip_if(access(DENY, W_OK),
+	bar_skip_if(access(VFIO_BAR_DENY, W_OK),
 		    "this kernel has no deny_any_uncached: use one with the series");
 	vm_kill(&vms[0]);
 	atexit(allow);
-	bar_write(DENY, "all\n");
+	bar_write(VFIO_BAR_DENY, "all\n");
 	vm = vm_get();
-	vm_do(vm, "bind " MEM_AT " ioremap_wc && echo touch >" PCI MEM_AT "/op");
-	check_leaf(vm, vm_bar(vm, MEM_AT), MEMATTR_DEVICE_nGnRE);
+	use_wc(vm, MEM_AT, "touch");
+	check_leaf(vm, vm_bar(vm, MEM_AT), MEMATTR_DEVICE_nGnRE, 0);
 	dying = *enforced;
 	access_bar(vm, &hows[2], "unaligned", out, sizeof(out));
 	if (*enforced)
@@ -795,13 +772,7 @@ static void run_row(const char *name, void (*run)(const void *arg), const void *
 		exit(KSFT_PASS);
 	}
 	waitpid(pid, &status, 0);
-	status = WIFEXITED(status) ? WEXITSTATUS(status) : KSFT_FAIL;
-	if (status == BAR_JUDGE)
-		memattr_report(&bar_machine, &bar_left->row, name);
-	else if (status == KSFT_SKIP)
-		memattr_skip(name, "%s", bar_left->why);
-	else
-		ksft_test_result(!status, "%s\n", name);
+	bar_result(name, WIFEXITED(status) ? WEXITSTATUS(status) : KSFT_FAIL);
 }
 
 /* Which functions are for what */

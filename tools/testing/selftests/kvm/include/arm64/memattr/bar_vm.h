@@ -123,6 +123,8 @@ bool bar_write(const char *path, const char *text);
 bool bar_read_after(const char *path, u64 address, const char *what, char *line,
 		    size_t size);
 const char *bar_type_word(const struct kvm_memattr_leaf *leaf);
+void bar_check_dump(const char *dump, u64 ipa, const struct kvm_memattr_leaf *leaf);
+long bar_now_ms(void);
 
 void bar_vm_create(struct bar_vm *bv, void *guest_code);
 int bar_vm_try_slot(struct bar_vm *bv, const struct bar_slot *slot, u32 flags,
@@ -181,6 +183,21 @@ static inline void bar_start(unsigned int rows)
 }
 
 /**
+ * bar_result() - report a row
+ * @name: of the row
+ * @ret: the exit status of its process
+ */
+static inline void bar_result(const char *name, int ret)
+{
+	if (ret == BAR_JUDGE)
+		memattr_report(&bar_machine, &bar_left->row, name);
+	else if (ret == KSFT_SKIP)
+		memattr_skip(name, "%s", bar_left->why);
+	else
+		ksft_test_result(!ret, "%s\n", name);
+}
+
+/**
  * bar_row() - run one row in a process of its own, and report it
  * @name: of the row
  * @want: the BAR that bar_dev has to be, if it is not that already; NULL: it has
@@ -191,14 +208,7 @@ static inline void bar_start(unsigned int rows)
 static inline void bar_row(const char *name, const struct vfio_bar_want *want,
 			   void (*run)(const void *arg), const void *arg)
 {
-	int ret = bar_fork(name, want, run, arg);
-
-	if (ret == BAR_JUDGE)
-		memattr_report(&bar_machine, &bar_left->row, name);
-	else if (ret == KSFT_SKIP)
-		memattr_skip(name, "%s", bar_left->why);
-	else
-		ksft_test_result(!ret, "%s\n", name);
+	bar_result(name, bar_fork(name, want, run, arg));
 }
 
 #endif /* SELFTEST_KVM_BAR_VM_H */

@@ -27,6 +27,9 @@
 #define VFIO_BAR_F_PREFETCH	0x00002000
 #define VFIO_BAR_F_MEM_64	0x00100000
 
+/* Where an administrator denies the types; a kernel without the series has it not */
+#define VFIO_BAR_DENY		"/sys/module/vfio_pci_core/parameters/deny_any_uncached"
+
 /**
  * struct vfio_bar - one BAR, and the file that maps it
  * @bdf: address of its function, "dddd:bb:dd.f"
@@ -96,6 +99,7 @@ extern const struct vfio_bar_want vfio_bar_any;
 
 const char *vfio_bar_why(void);
 bool vfio_bar_open(struct vfio_bar *b, const struct vfio_bar_want *want);
+bool vfio_bar_find(struct vfio_bar *b, const char *bdf);
 bool vfio_bar_open_plain(struct vfio_bar *plain, const struct vfio_bar *own,
 			 enum bar_source source, size_t size);
 void vfio_bar_close(struct vfio_bar *b);

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "test_util.h"
 
@@ -148,6 +149,37 @@ const char *bar_type_word(const struct kvm_memattr_leaf *leaf)
 	if (leaf->memattr == memattr_s2_encode(MEMATTR_DEVICE_nGnRE, leaf->fwb))
 		return "DEVICE/nGnRE\n";
 	return "";
+}
+
+/**
+ * bar_check_dump() - the stage-2 dump has to say what a leaf is, or the row fails
+ * @dump: its file
+ * @ipa: an address of the leaf
+ * @leaf: the leaf
+ */
+void bar_check_dump(const char *dump, u64 ipa, const struct kvm_memattr_leaf *leaf)
+{
+	char line[256];
+
+	if (!bar_read_after(dump, ipa, "", line, sizeof(line)))
+		bar_fail("the dump has no line for 0x%lx", ipa);
+	printf("# dump: %s", line);
+	if (!strstr(line, bar_type_word(leaf)))
+		bar_fail("the dump says %s, the leaf is %s", line,
+			 memattr_s2_name(leaf->memattr, leaf->fwb));
+}
+
+/**
+ * bar_now_ms() - the time
+ *
+ * Return: milliseconds since some moment of the past
+ */
+long bar_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /**

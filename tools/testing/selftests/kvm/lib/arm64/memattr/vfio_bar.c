@@ -293,6 +293,21 @@ bool vfio_bar_open(struct vfio_bar *b, const struct vfio_bar_want *want)
 }
 
 /**
+ * vfio_bar_find() - which BAR of a function is it that vfio_bar_open() takes?
+ * @b: filled in, but not open
+ * @bdf: the function, "dddd:bb:dd.f"
+ *
+ * Return: true, or false if it has none
+ */
+bool vfio_bar_find(struct vfio_bar *b, const char *bdf)
+{
+	*b = (struct vfio_bar) { .fd = -1, .group = -1, .iommu = -1 };
+	snprintf(b->bdf, sizeof(b->bdf), "%s", bdf);
+	return next_bar(b, &vfio_bar_any, VFIO_BAR_F_PREFETCH) ||
+	       next_bar(b, &vfio_bar_any, 0);
+}
+
+/**
  * vfio_bar_close() - undo vfio_bar_open() or vfio_bar_open_plain()
  * @b: the BAR, open or closed; mappings outlive this, and keep it in use
  */
