@@ -168,7 +168,7 @@ uses-docs := source docs
 uses-clean :=
 
 goals := $(filter-out help deps,$(MAKECMDGOALS))
-uses := $(sort $(foreach g,$(goals),$(if $(filter-out undefined,$(origin uses-$(g))),\
+uses := $(sort $(if $(findstring -deb-,$(CELL) $(CELLS)),deb) $(foreach g,$(goals),$(if $(filter-out undefined,$(origin uses-$(g))),\
 	$(uses-$(g)),source build boot)))
 
 ## make deps               install the packages that are missing for all of the below
@@ -291,10 +291,11 @@ $(built:%=$(O)/kernel/%/.config): $(O)/kernel/%/.config: $(qemu)/build/configure
 	$(call stage,config-$*,$*: configure) $(qemu)/build/configure $(abspath $(@D)) \
 		$(call fragments,$*) $(call patched-of,$*)/$(kvm)/config -- $(kbuild)
 
+# What of a tree a kernel is made of
+kernel-in = $(1) -path $(1)/.git -prune -o -path $(1)/Documentation -prune -o \
+	-path $(1)/tools/testing -prune -o
 $(built:%=$(O)/kernel/%/.source): $(O)/kernel/%/.source: $$(call ready,$$(call tree-of,$$*)) FORCE
-	$(call touch-if-newer,$(call tree-of,$*) -path $(call tree-of,$*)/.git -prune -o \
-		-path $(call tree-of,$*)/Documentation -prune -o \
-		-path $(call tree-of,$*)/tools/testing -prune -o)
+	$(call touch-if-newer,$(call kernel-in,$(call tree-of,$*)))
 
 $(built:%=$(O)/kernel/%/.built): $(O)/kernel/%/.built: $(O)/kernel/%/.config $(O)/kernel/%/.source
 	$(call stage,kernel-$*,$*: kernel) $(kbuild) Image modules
@@ -310,8 +311,11 @@ $(stocks:%=$(O)/kernel/%/.built): $(O)/kernel/%/.built: $(qemu)/build/fetch-stoc
 	@touch $@
 
 # Packages of the patched one
+$(bases:%=$(O)/%/deb/.source): $(O)/%/deb/.source: $(O)/%/tree/.git/replayed FORCE
+	$(call touch-if-newer,$(call kernel-in,$(O)/$*/tree))
+
 $(bases:%=$(O)/%/deb/.built): $(O)/%/deb/.built: $(qemu)/build/deb $(qemu)/build/debian-unpack \
-		$(O)/%/tree/.git/replayed $(O)/source/%.id
+		$(O)/%/deb/.source $(O)/source/%.id
 	$(call stage,deb-$*,$*: packages) $(qemu)/build/deb $* $(O)/$*/tree $(@D) $(kmake)
 	@touch $@
 
