@@ -168,8 +168,8 @@ uses-docs := source docs
 uses-clean :=
 
 goals := $(filter-out help deps,$(MAKECMDGOALS))
-uses := $(sort $(if $(findstring -deb-,$(CELL) $(CELLS)),deb) $(foreach g,$(goals),$(if $(filter-out undefined,$(origin uses-$(g))),\
-	$(uses-$(g)),source build boot)))
+uses := $(sort $(if $(findstring -deb-,$(CELL) $(CELLS)),deb) $(foreach g,$(goals),$(if \
+	$(filter-out undefined,$(origin uses-$(g))),$(uses-$(g)),source build boot)))
 
 ## make deps               install the packages that are missing for all of the below
 deps:

@@ -93,7 +93,4 @@ def main(dirs):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except results.Error as e:
-        sys.exit(f"error: {e}")
+    results.run(main, sys.argv[1:])

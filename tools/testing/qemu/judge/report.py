@@ -261,7 +261,4 @@ def main(args, environ):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:], os.environ))
-    except results.Error as e:
-        sys.exit(f"error: {e}")
+    results.run(main, sys.argv[1:], os.environ)

@@ -54,6 +54,14 @@ class Error(Exception):
     """Bad input: one line for the user"""
 
 
+def run(main, *args):
+    """Run a program: what it returns is the exit status, what is wrong is said in one line"""
+    try:
+        sys.exit(main(*args))
+    except Error as e:
+        sys.exit(f"error: {e}")
+
+
 def read(path):
     """The lines of a file, or None; a console may have any bytes"""
     try:
@@ -576,7 +584,4 @@ def main(args):
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Error as e:
-        sys.exit(f"error: {e}")
+    run(main, sys.argv[1:])
