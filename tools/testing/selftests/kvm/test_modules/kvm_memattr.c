@@ -33,6 +33,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/preempt.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -787,15 +788,25 @@ static int __init memattr_init(void)
 		own = NULL;
 	}
 	ret = misc_register(&memattr_misc);
-	if (ret)
+	if (ret) {
 		free_pages((unsigned long)own, OWN_ORDER);
+		return ret;
+	}
+	/*
+	 * Else the first VM of each row turns the static key of preempt notifiers on,
+	 * and the last one turns it off. QEMU before 8.1 may then go on with a stale
+	 * translation of the scheduler (its commit deba78709ae8 fixes that). A vCPU
+	 * thread that is scheduled without its notifier has another's TPIDR_EL0.
+	 */
+	preempt_notifier_inc();
 
-	return ret;
+	return 0;
 }
 module_init(memattr_init);
 
 static void __exit memattr_exit(void)
 {
+	preempt_notifier_dec();
 	misc_deregister(&memattr_misc);
 	free_pages((unsigned long)own, OWN_ORDER);
 }
