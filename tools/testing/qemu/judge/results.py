@@ -127,8 +127,9 @@ class Program:
                 r["why"] = "\n".join(self.said)
             self.rows.append(r)
             self.said = []
-        elif line.startswith("# "):
-            self.said.append(line[2:])
+        elif not line.startswith("TAP version "):
+            # An assertion of the library's prints lines that are not TAP, a shell does, too.
+            self.said.append(line.removeprefix("# "))
 
     def finish(self, vacuous):
         """Add rows for what is wrong with the program as a whole; vacuous: it may
@@ -530,7 +531,7 @@ def failures(result):
         for r in test["rows"]:
             if r["status"] == "fail" and result["verdict"] != "ran":
                 what = "" if test["name"] == result["name"] else test["name"] + ": "
-                why = " / ".join(r["why"].split("\n")[-3:])
+                why = " / ".join(r["why"].split("\n")[-6:])
                 lines.append(what + r["name"] + (": " + why if why else ""))
     return lines
 

@@ -130,6 +130,8 @@ class Plans(Case):
     def test_a_row_fails(self):
         ktap = KTAP.replace("# ok 1 one\n", "# not ok 1 one\n", 1)
         self.red("a: one: a: what it saw", self.judge(ktap=ktap))
+        ktap = ktap.replace("# # a: what it saw\n", "# # it began\n# ==== Test Assertion Failure ====\n")
+        self.red("a: one: it began / ==== Test Assertion Failure ====", self.judge(ktap=ktap))
 
     def test_a_program_fails_beside_its_rows(self):
         for end in ("# exit=1", "# exit=139", "# TIMEOUT 45 seconds", ""):
