@@ -793,9 +793,9 @@ static int __init memattr_init(void)
 		return ret;
 	}
 	/*
-	 * Else the first VM of each row turns the static key of preempt notifiers on,
-	 * and the last one turns it off. QEMU before 8.1 may then go on with a stale
-	 * translation of the scheduler (its commit deba78709ae8 fixes that). A vCPU
+	 * Keep the static key of preempt notifiers on. The first VM of a row would
+	 * turn it on, the last one off, and QEMU before 8.1 may go on with a stale
+	 * translation of the scheduler (its commit deba78709ae8 fixes that): a vCPU
 	 * thread that is scheduled without its notifier has another's TPIDR_EL0.
 	 */
 	preempt_notifier_inc();
