@@ -28,7 +28,7 @@ MUTANT ?= *
 qemu := tools/testing/qemu
 series := tools/series
 
-knobs := AUTHOR BASE CCACHE_DIR CELL CELLS DURATION FORCE GRANULE JOBS KSRC LIMIT MUTANT O PART \
+knobs := APPEND AUTHOR BASE CCACHE_DIR CELL CELLS DURATION FORCE GRANULE JOBS KSRC LIMIT MUTANT O PART \
 	QEMU SIGNOFF SUITE TEST V
 $(foreach v,$(MAKEOVERRIDES),$(if $(filter $(knobs),$(firstword $(subst =, ,$(v)))),,\
 	$(if $(findstring =,$(v)),$(error error: unknown variable \
@@ -59,9 +59,10 @@ BASE ?= $(ksrc-base)
 endif
 # The mutants asked for, those of one base or of all, and the cells they are run in; make
 # check has a sample of them
-sample := at-constant decode-no-zap deny-ignored nc-cleaned rule-fwb-nc-device
+sample := at-constant decode-no-zap nc-cleaned quirk-one-level quirk-root-port \
+	rule-fwb-nc-device switch-at-boot switch-ignored switch-module
 mutants := $(if $(filter check results,$(MAKECMDGOALS)),$(sample),$(if $(filter \
-	mutants,$(MAKECMDGOALS)),$(basename $(notdir $(shell grep -lsE '^(Cell: $(BASE)|Excused:)' \
+	mutants,$(MAKECMDGOALS)),$(basename $(notdir $(shell grep -lsE '^(Cell: $(BASE:%=%-)|Excused:)' \
 	$(qemu)/mutants/$(MUTANT).patch)))))
 mutant-cells := $(if $(mutants),$(sort $(shell sed -n 's/^Cell: //p' \
 	$(mutants:%=$(qemu)/mutants/%.patch))))
@@ -378,11 +379,11 @@ $(O)/busybox-arm64: $(qemu)/build/debian-unpack
 		busybox-static
 
 image := $(qemu)/build/image $(wildcard $(qemu)/boot/guest/*) $(O)/busybox-arm64
-$(kernels:%=$(O)/kernel/%/initramfs.cpio): $(O)/kernel/%/initramfs.cpio: $(image) \
+$(kernels:%=$(O)/kernel/%/initramfs.cpio): $(O)/kernel/%/initramfs.cpio: $(image) $(O)/kernel/%/.built \
 		$$(O)/$$(call of,$$*,BASE)/selftests/kselftest-kvm.tar.gz $$(call modules-of,$$*)
 	$(call stage,initramfs-$*,$*: initramfs) $(qemu)/build/image $@ $(O)/busybox-arm64 \
 		$(O)/$(call of,$*,BASE)/selftests/install \
-		$(if $(filter $(stocks) $(debs),$*),$(@D)/boot-modules) $(call modules-of,$*)
+		$(@D)/$(if $(filter $(stocks) $(debs),$*),boot-modules,drivers) $(call modules-of,$*)
 
 $(bases:%=$(O)/%/base-selftests.cpio): $(O)/%/base-selftests.cpio: $(image) \
 		$(O)/%/base-selftests/kselftest-kvm.tar.gz
@@ -399,7 +400,7 @@ $(O)/vmm.cpio: $(qemu)/build/vmm $(qemu)/build/debian-unpack $(qemu)/boot/guest/
 $(kernels:%=$(O)/kernel/%/initramfs-vmm.cpio): %-vmm.cpio: %.cpio $(O)/vmm.cpio
 	@cat $^ >$@
 
-with-vmm = $(if $(TEST),$(filter $(subst *,%,$(TEST)),vfio_bar_vmm),y)
+with-vmm = $(if $(TEST),$(findstring [,$(TEST))$(filter $(subst *,%,$(TEST)),vfio_bar_vmm),y)
 initramfs-of = $(call kernel-of,$(1))/initramfs$(if $(with-vmm),-vmm).cpio
 
 # The emulator is this machine's, or the newer one for the cells that ask for it; QEMU wins.
@@ -479,7 +480,9 @@ stress: run-$(CELL)
 ## make bench              instructions a fault, faults and time to map and to revoke a
 ##                         BAR, on pristine and patched 6.1 and on the others: a table
 ##                         and a plot
-bench: override TEST := vfio_bar_bench
+# vfio_bar_bench, and vfio_bar_vmm, whose VM is to boot with the large BAR
+bench: override TEST := vfio_bar_[bv][em]*
+bench: APPEND := KSELFTEST_VFIO_BAR_VMM_ARGS=ioremap_wc
 bench: override LIMIT := $(or $(LIMIT),1800)
 bench: $(bench-cells:%=run-%)
 	@mkdir -p $(O)/results/bench
