@@ -506,6 +506,8 @@ static void run(const void *arg)
 {
 	const struct test_case *t = arg;
 
+	bar_skip_if(bar_dev.fd >= 0 && bar_dev.broken && t->backing == VFIO,
+		    VFIO_BAR_BROKEN, bar_dev.bdf);
 	bar_vm_create(&bv, NULL);
 	t->run(t);
 }

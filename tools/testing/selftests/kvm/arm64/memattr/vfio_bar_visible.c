@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What people can see of the memory type of a BAR, and how an administrator
- * withholds the choice of it: smaps, the stage-2 dump, the trace event
- * kvm_stage2_map, and vfio-pci-core's parameter deny_any_uncached.
+ * What people can see of the memory type of a BAR, and who withholds the choice
+ * of it: smaps, the stage-2 dump, the trace event kvm_stage2_map, vfio-pci-core's
+ * parameter any_uncached, and its table of platforms with an erratum.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +18,11 @@
 
 #define TRACE		"/sys/kernel/tracing/"
 #define EVENT		TRACE "events/kvm/kvm_stage2_map/enable"
+/* A store there ends KVM_RUN. */
+#define NO_SLOT		(2ULL << 30)
+#define NO_EVENT	"this kernel has no kvm_stage2_map: use one with the series, and tracefs"
+/* KVM_PGTABLE_PROT_W of arch/arm64/include/asm/kvm_pgtable.h */
+#define KVM_PROT_W	2
 
 static struct bar_vm bv;
 
@@ -106,11 +111,14 @@ static void touch_all(void (*check)(u64 gpa, const struct kvm_memattr_leaf *leaf
 	static const u8 types[] = {
 		MEMATTR_NORMAL_NC, MEMATTR_DEVICE_nGnRE, MEMATTR_NORMAL_WB,
 	};
+	/* The address of a fault is known by 4K, also of a larger page. */
+	u64 off = SZ_4K % getpagesize();
 	struct kvm_memattr_leaf leaf;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(slots); i++) {
-		bar_vm_touch(&bv, slots[i].gpa, types[i], true, slots[i].pa);
+		bar_vm_touch(&bv, slots[i].gpa + off, types[i], true,
+			     slots[i].pa ? slots[i].pa + off : 0);
 		if (memattr_leaf(&bar_machine, bv.vm->fd, slots[i].gpa, &leaf))
 			bar_fail("no leaf for 0x%lx", slots[i].gpa);
 		check(slots[i].gpa, &leaf);
@@ -133,151 +141,204 @@ static void test_dump(void)
 	touch_all(check_dump);
 }
 
+/* The descriptor is what was asked of the page-table code, in whole. */
 static void check_trace(u64 gpa, const struct kvm_memattr_leaf *leaf)
 {
-	char want[64], line[512];
-	bool found = false;
+	u64 prot, writable = leaf->s2ap & 2;
+	char want[128], line[512], *at = NULL;
 	FILE *f = fopen(TRACE "trace", "r");
 
 	TEST_ASSERT(f, "%strace: %s", TRACE, strerror(errno));
-	snprintf(want, sizeof(want), "kvm_stage2_map: IPA: %llx, size: %llx, type: %s",
-		 leaf->base, leaf->size, bar_type_word(leaf));
-	while (!found && fgets(line, sizeof(line), f))
-		found = strstr(line, want);
+	snprintf(want, sizeof(want), "kvm_stage2_map: ipa 0x%llx, size 0x%llx, pfn 0x%llx, prot ",
+		 leaf->base, leaf->size, leaf->oa / getpagesize());
+	while (!at && fgets(line, sizeof(line), f))
+		at = strstr(line, want);
 	fclose(f);
-	if (!found)
+	if (!at)
 		bar_fail("no event with %s", want);
 	printf("# trace: %s", line);
+	prot = strtoull(at + strlen(want), &at, 0);
+	if ((prot & KVM_PROT_W) != writable || !strstr(at, bar_type_word(leaf)))
+		bar_fail("the leaf is %s, S2AP %u", bar_type_word(leaf), leaf->s2ap);
 }
 
 static void test_trace(void)
 {
-	bar_skip_if(!bar_write(EVENT, "1"),
-		    "this kernel has no kvm_stage2_map: use one with the series, and tracefs");
+	bar_skip_if(!bar_write(EVENT, "1"), NO_EVENT);
 	close(open(TRACE "trace", O_WRONLY | O_TRUNC));
 	touch_all(check_trace);
 	bar_write(EVENT, "0");
 }
 
-/* What the administrator denies holds for what is mapped from then on. */
-static void check_denied(const char *list, bool denied)
+/* Also where nobody can read the page table: pKVM has a fault handler of its own. */
+static void guest_nop(void)
+{
+	asm volatile("str wzr, [%0]" : : "r" (NO_SLOT) : "memory");
+}
+
+static void test_trace_ram(void)
+{
+	char want[128], line[512] = "";
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm;
+	FILE *f;
+
+	bar_skip_if(!bar_write(EVENT, "1"), NO_EVENT);
+	close(open(TRACE "trace", O_WRONLY | O_TRUNC));
+	vm = vm_create_with_one_vcpu(&vcpu, guest_nop);
+	virt_pg_map(vm, NO_SLOT, NO_SLOT);
+	vcpu_run(vcpu);
+	bar_write(EVENT, "0");
+	snprintf(want, sizeof(want), "kvm_stage2_map: ipa 0x%lx, size",
+		 addr_gva2gpa(vm, (uintptr_t)guest_nop) & ~(getpagesize() - 1UL));
+	f = fopen(TRACE "trace", "r");
+	TEST_ASSERT(f, "%strace: %s", TRACE, strerror(errno));
+	while (fgets(line, sizeof(line), f) && !strstr(line, want))
+		;
+	fclose(f);
+	printf("# trace: %s", line);
+	if (!strstr(line, want) || !strstr(line, "type MEM/NORMAL\n"))
+		bar_fail("no event with %s", want);
+}
+
+static const char *text_of(const char *path)
+{
+	static char text[4096];
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	TEST_ASSERT(n >= 0, "%s: %s", path, strerror(errno));
+	close(fd);
+	text[n] = '\0';
+	return text;
+}
+
+static void check_switch(bool on)
+{
+	if (strcmp(text_of(VFIO_BAR_SWITCH), on ? "Y\n" : "N\n"))
+		bar_fail("%s reads %s", VFIO_BAR_SWITCH, text_of(VFIO_BAR_SWITCH));
+}
+
+static void set_switch(const char *to, bool on)
+{
+	if (!bar_write(VFIO_BAR_SWITCH, to))
+		bar_fail("%s: %s", VFIO_BAR_SWITCH, strerror(errno));
+	check_switch(on);
+}
+
+static void check_bar(const struct bar_slot *slot, bool any)
+{
+	bar_vm_touch(&bv, slot->gpa, any ? MEMATTR_NORMAL_NC : MEMATTR_DEVICE_nGnRE,
+		     true, slot->pa);
+	check_smaps(slot->hva, any);
+}
+
+/* As the kernel's command line says, or on; a module has it from there, too. */
+static void test_switch_boot(void)
+{
+	bool on = !strstr(text_of("/proc/cmdline"), "vfio_pci_core.any_uncached=0");
+	struct bar_slot slot;
+
+	check_switch(on);
+	slot = map_bar(0);
+	check_bar(&slot, on);
+}
+
+/* It holds for what is mapped from then on. */
+static void test_switch(void)
 {
 	struct bar_slot old, new;
-	u8 type = denied ? MEMATTR_DEVICE_nGnRE : MEMATTR_NORMAL_NC;
 
-	bar_write(VFIO_BAR_DENY, "\n");
+	set_switch("1", true);
 	old = map_bar(0);
-	if (!bar_write(VFIO_BAR_DENY, list))
-		bar_fail("%s: %s", list, strerror(errno));
+	set_switch("0", false);
 	new = map_bar(1);
-	check_smaps(old.hva, true);
-	check_smaps(new.hva, !denied);
-	bar_vm_touch(&bv, old.gpa, MEMATTR_NORMAL_NC, true, old.pa);
-	bar_vm_touch(&bv, new.gpa, type, true, new.pa);
-	bar_write(VFIO_BAR_DENY, "\n");
+	check_bar(&old, true);
+	check_bar(&new, false);
+	set_switch("1", true);
 	new = map_bar(2);
-	bar_vm_touch(&bv, new.gpa, MEMATTR_NORMAL_NC, true, new.pa);
+	check_bar(&new, true);
 }
 
-static void test_deny_all(void)
+static void test_switch_invalid(void)
 {
-	check_denied("all\n", true);
-}
-
-static void test_deny_address(void)
-{
-	char list[64];
-
-	snprintf(list, sizeof(list), "1234:5678,%s", bar_dev.bdf);
-	check_denied(list, true);
-}
-
-/* "vendor:device" of the device, from sysfs */
-static void id_of(char *id, size_t size)
-{
-	unsigned int v[2];
-	char path[64];
-	FILE *f;
-	int i;
-
-	for (i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s",
-			 bar_dev.bdf, i ? "device" : "vendor");
-		f = fopen(path, "r");
-		TEST_ASSERT(f && fscanf(f, "%x", &v[i]) == 1, "%s", path);
-		fclose(f);
-	}
-	snprintf(id, size, "%04x:%04x", v[0], v[1]);
-}
-
-static void test_deny_id(void)
-{
-	char list[64];
-
-	id_of(list, sizeof(list));
-	check_denied(list, true);
-}
-
-static void test_deny_others(void)
-{
-	char list[64];
-
-	/* The same function of another domain; the same vendor's other device */
-	id_of(list, sizeof(list));
-	list[8] = list[8] == 'f' ? '0' : 'f';
-	snprintf(list + 9, sizeof(list) - 9, ",ffff%s", strchr(bar_dev.bdf, ':'));
-	check_denied(list, false);
-}
-
-static void test_deny_invalid(void)
-{
-	static const char * const invalid[] = {
-		"al", "alll", "1234", "1234:", "1234:56789", "0000:00:01",
-		"0000:00:20.0", "0000:00:01.8", ",all", "all all", "xyzw:1234",
-	};
 	struct bar_slot slot;
-	int i;
 
-	if (!bar_write(VFIO_BAR_DENY, "all\n"))
-		bar_fail("%s: %s", VFIO_BAR_DENY, strerror(errno));
-	for (i = 0; i < ARRAY_SIZE(invalid); i++) {
-		if (bar_write(VFIO_BAR_DENY, invalid[i]) || errno != EINVAL)
-			bar_fail("\"%s\" is not refused with EINVAL", invalid[i]);
-	}
+	set_switch("0", false);
+	if (bar_write(VFIO_BAR_SWITCH, "all") || errno != EINVAL)
+		bar_fail("\"all\" is not refused with EINVAL");
+	check_switch(false);
 	slot = map_bar(0);
-	bar_vm_touch(&bv, slot.gpa, MEMATTR_DEVICE_nGnRE, true, slot.pa);
-	bar_write(VFIO_BAR_DENY, "\n");
+	check_bar(&slot, false);
+	set_switch("1", true);
 }
+
+/* Device if, and only if, a bridge above is in the table; the kernel says why. */
+static void test_platform(void)
+{
+	struct bar_slot slot = map_bar(0);
+	char line[512];
+	int fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
+	bool said = false;
+	ssize_t n;
+
+	check_bar(&slot, !bar_dev.broken);
+	while ((n = read(fd, line, sizeof(line) - 1)) > 0) {
+		line[n] = '\0';
+		said |= strstr(line, bar_dev.bdf) && strstr(line, "with an erratum");
+	}
+	close(fd);
+	if (said != bar_dev.broken)
+		bar_fail("the kernel's log does %ssay why", said ? "" : "not ");
+}
+
+static const struct vfio_bar_want on_root_bus = {
+	.what = "a BAR on a root bus", .above = 1,
+};
+
+static const struct vfio_bar_want below_port = {
+	.what = "a BAR below a root port", .above = 2,
+};
+
+static const struct vfio_bar_want below_switch = {
+	.what = "a BAR below a switch", .above = 3,
+};
 
 static const struct test_case {
 	const char *name;
 	void (*run)(void);
-	bool deny;
+	const struct vfio_bar_want *want;
 } cases[] = {
+	/* First of all: the others turn the switch. */
+	{ "any_uncached: as booted", test_switch_boot, &vfio_bar_any },
 	/* Shown, also when moved and in a child; and for nothing else. */
-	{ "smaps: vfio-pci", test_smaps_vfio },
-	{ "smaps: sysfs", test_smaps_sysfs },
-	{ "smaps: /dev/mem", test_smaps_dev_mem },
-	{ "smaps: RAM", test_smaps_ram },
+	{ "smaps: vfio-pci", test_smaps_vfio, &vfio_bar_any },
+	{ "smaps: sysfs", test_smaps_sysfs, &vfio_bar_any },
+	{ "smaps: /dev/mem", test_smaps_dev_mem, &vfio_bar_any },
+	{ "smaps: RAM", test_smaps_ram, &vfio_bar_any },
 	/* Both say of each kind of VMA what the descriptor says. */
-	{ "stage-2 dump agrees with the leaf", test_dump },
-	{ "kvm_stage2_map agrees with the leaf", test_trace },
-	/* What is denied is Device from the next mapping on; what is mapped stays. */
-	{ "deny_any_uncached: all", test_deny_all, true },
-	{ "deny_any_uncached: address", test_deny_address, true },
-	{ "deny_any_uncached: vendor:device", test_deny_id, true },
-	{ "deny_any_uncached: others", test_deny_others, true },
-	/* Refused, and the list is as before. */
-	{ "deny_any_uncached: invalid", test_deny_invalid, true },
+	{ "stage-2 dump agrees with the leaf", test_dump, &vfio_bar_any },
+	{ "kvm_stage2_map agrees with the leaf", test_trace, &vfio_bar_any },
+	{ "kvm_stage2_map: RAM", test_trace_ram },
+	/* Off means Device from the next mapping on; what is mapped stays. */
+	{ "any_uncached: off and on", test_switch, &vfio_bar_any },
+	/* Refused, and it is as before. */
+	{ "any_uncached: invalid", test_switch_invalid, &vfio_bar_any },
+	/* A platform with an erratum, at any distance from the device */
+	{ "platform: on the root bus", test_platform, &on_root_bus },
+	{ "platform: below a root port", test_platform, &below_port },
+	{ "platform: below a switch", test_platform, &below_switch },
 };
 
 static void run(const void *arg)
 {
 	const struct test_case *t = arg;
 
-	bar_skip_if(t->deny && access(VFIO_BAR_DENY, F_OK),
-		    "this kernel has no deny_any_uncached: use one with the series");
-	bar_vm_create(&bv, NULL);
+	bar_skip_if((!strncmp(t->name, "any", 3) || t->run == test_platform) &&
+		    access(VFIO_BAR_SWITCH, F_OK),
+		    "this kernel has no any_uncached: use one with the series");
+	if (t->run != test_trace_ram)
+		bar_vm_create(&bv, NULL);
 	t->run();
 }
 
@@ -287,8 +348,8 @@ int main(int argc, char *argv[])
 
 	bar_start(ARRAY_SIZE(cases));
 	for (t = cases; t < cases + ARRAY_SIZE(cases); t++)
-		bar_row(t->name, &vfio_bar_any, run, t);
-	if (!access(VFIO_BAR_DENY, F_OK))
-		bar_write(VFIO_BAR_DENY, "\n");
+		bar_row(t->name, t->want, run, t);
+	if (!access(VFIO_BAR_SWITCH, F_OK))
+		bar_write(VFIO_BAR_SWITCH, "1");
 	memattr_finish();
 }

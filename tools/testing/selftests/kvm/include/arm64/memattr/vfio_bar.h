@@ -27,8 +27,11 @@
 #define VFIO_BAR_F_PREFETCH	0x00002000
 #define VFIO_BAR_F_MEM_64	0x00100000
 
-/* Where an administrator denies the types; a kernel without the series has it not */
-#define VFIO_BAR_DENY		"/sys/module/vfio_pci_core/parameters/deny_any_uncached"
+/* Where an administrator withholds the types; a kernel without the series has it not */
+#define VFIO_BAR_SWITCH		"/sys/module/vfio_pci_core/parameters/any_uncached"
+
+/* What a row says that can only be seen where the flag is not withheld */
+#define VFIO_BAR_BROKEN		"%s: this platform has an erratum, vfio_bar_visible tests what follows"
 
 /**
  * struct vfio_bar - one BAR, and the file that maps it
@@ -38,6 +41,8 @@
  * @size: its size, at least a page
  * @named: the user named the function in KVM_VFIO_DEVICE
  * @may_write: the user named it in KVM_VFIO_BAR_WRITE
+ * @broken: a bridge above is of a platform with an erratum: of Ampere Altra, or of
+ *	    those that the user names by vendor:device in KVM_VFIO_BROKEN
  * @fd: what to mmap(), the vfio device or another file; -1 while closed
  * @offset: where in @fd the BAR begins
  * @config: where in @fd configuration space begins
@@ -51,6 +56,7 @@ struct vfio_bar {
 	size_t size;
 	bool named;
 	bool may_write;
+	bool broken;
 	int fd;
 	u64 offset;
 	u64 config;
@@ -68,6 +74,7 @@ struct vfio_bar {
  * @reset: a word that the function's reset_method must have, "" for any
  * @cap: a capability that the function must have, PCI_CAP_ID_*
  * @named: the function must be named by the user
+ * @above: bridges above the function: 1 none, 2 one, 3 more; 0 any number
  */
 struct vfio_bar_want {
 	const char *what;
@@ -78,6 +85,7 @@ struct vfio_bar_want {
 	const char *reset;
 	int cap;
 	bool named;
+	int above;
 };
 
 /**

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -76,11 +77,65 @@ static int find_cap(int fd, u64 config, int id)
 	return 0;
 }
 
+static unsigned int read_id(const char *bdf, const char *what)
+{
+	unsigned int id = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), DEVICES "/%s/%s", bdf, what);
+	f = fopen(path, "r");
+	if (f) {
+		if (fscanf(f, "%x", &id) != 1)
+			id = 0;
+		fclose(f);
+	}
+	return id;
+}
+
+/* vfio-pci has a list of such bridges, too, which this must not be taken from. */
+static bool bridge_is_broken(const char *bdf)
+{
+	unsigned int vendor = read_id(bdf, "vendor"), device = read_id(bdf, "device");
+	const char *named = getenv("KVM_VFIO_BROKEN");
+	char id[16];
+
+	snprintf(id, sizeof(id), "%04x:%04x", vendor, device);
+	if (named)
+		return strstr(named, id);
+	return vendor == 0x1def && device >= 0xe100 && device <= 0xe118;
+}
+
+/* How many bridges are above a function, and is the platform of one broken? */
+static int bridges_above(const char *bdf, bool *broken)
+{
+	char path[64], real[PATH_MAX], host[16], *save, *name, *next;
+	int n = 0;
+
+	*broken = false;
+	snprintf(path, sizeof(path), DEVICES "/%s", bdf);
+	if (!realpath(path, real))
+		return 0;
+	/* /sys/devices/.../pci0000:00/0000:00:03.0/0000:01:00.0 */
+	name = strtok_r(strstr(real, "/pci") + 1, "/", &save);
+	snprintf(host, sizeof(host), "%.7s:00.0", name + strlen("pci"));
+	if (read_id(host, "class") >> 8 == 0x0600)
+		*broken = bridge_is_broken(host);
+	for (name = strtok_r(NULL, "/", &save); name; name = next) {
+		next = strtok_r(NULL, "/", &save);
+		if (!next)
+			break;
+		*broken |= bridge_is_broken(name);
+		n++;
+	}
+	return n;
+}
+
 /* Does sysfs say that the function is what is wanted? */
 static bool function_fits(const char *bdf, const struct vfio_bar_want *want)
 {
 	char path[64], line[64] = "";
-	bool fits = true;
+	bool fits = true, broken;
 	int fd;
 
 	if (want->reset) {
@@ -96,6 +151,11 @@ static bool function_fits(const char *bdf, const struct vfio_bar_want *want)
 		fits &= find_cap(fd, 0, want->cap) > 0;
 		close(fd);
 	}
+	if (want->above) {
+		int n = bridges_above(bdf, &broken);
+
+		fits &= want->above == (n < 2 ? n : 2) + 1;
+	}
 	return fits;
 }
 
@@ -110,6 +170,7 @@ static bool next_bar(struct vfio_bar *b, const struct vfio_bar_want *want,
 
 	b->named = strstr(getenv("KVM_VFIO_DEVICE") ?: "", b->bdf);
 	b->may_write = strstr(getenv("KVM_VFIO_BAR_WRITE") ?: "", b->bdf);
+	bridges_above(b->bdf, &b->broken);
 	snprintf(path, sizeof(path), DEVICES "/%s/resource", b->bdf);
 	f = fopen(path, "r");
 	for (i = 0; f && i < PCI_STD_NUM_BARS; i++) {
