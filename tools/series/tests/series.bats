@@ -489,7 +489,8 @@ commands()
 	cmp "$tmp"/one/*.tar.gz "$tmp"/two/*.tar.gz
 	tar -C "$tmp" -xf "$tmp"/one/*.tar.gz
 	top=$(echo "$tmp"/kvm-arm64-*)
-	[ ! -e "$top/7.3/split" ] && [ -d "$top/7.3/ptdump" ]
+	[ -d "$top/7.3/ptdump" ]
+	cmp "$top/6.1/NOTES" tools/series/notes-6.1
 	files 6.1 "$("$series/commits" 6.1 "$o/6.1/tree" feature)" "$tmp/feature"
 	for base in $(. "$series/lib.sh"; base_names); do
 		files "$base" base "$tmp/$base"
@@ -522,6 +523,16 @@ commands()
 	(cd "$tmp/try" && git init -q . && git config user.name x && git config user.email x &&
 		git add -f . && git commit -q -m x && sh -e "$tmp/commands")
 	diff -r --no-dereference -x .git "$tmp/try" "$tmp/feature"
+}
+
+@test "what the notes for distributions check is so on our base" {
+	sed -n '/^    \$ /,/^$/s/^    //p' tools/series/notes-6.1 >"$tmp/said"
+	sed -n 's/^\$ //p' "$tmp/said" | while read -r check; do
+		printf '$ %s\n' "$check"
+		(cd "$o/6.1/tree" && sh -c "$check") || :
+	done >"$tmp/is"
+	[ "$(grep -c '^\$ ' "$tmp/is")" -eq 3 ]
+	diff "$tmp/said" "$tmp/is"
 }
 
 @test "a checkpatch that is missing, or dies, is an error" {
