@@ -218,6 +218,12 @@ pairs()
 	[ -z "$output" ]
 }
 
+@test "cells with a large BAR in core, of what is for merging and of the feature" {
+	for base in 6.1 7.3; do
+		"$qemu/boot/cells" --base $base core | grep -q '+bar8g.*-vhe$'
+	done
+}
+
 @test "a cell for the newer emulator in core, on each kind of kernel" {
 	"$qemu/boot/cells" core | grep qemu11 >"$tmp/new"
 	for kernel in 6.1-4k 6.1-stock-4k 6.12-4k 6.12-stock-16k 7.3-4k; do
