@@ -5,12 +5,16 @@
  * When a BAR is taken from the VMM, a guest must not reach it any more.  If it
  * comes back, it has to have the type it had.  The dump of the stage-2 page
  * table in debugfs tells.
+ *
+ * The BARs of the device are read.  It is reset, and its decoding and power
+ * state are changed.
  */
 #include "assigned_bar.h"
 #include "kselftest_harness.h"
 
 #define NOT_MAPPED	"not mapped"
 #define NORMAL_NC	"MEM/NORMAL-NC"
+#define DEVICE		"DEVICE/nGnRE"
 
 enum { BAR_SLOT = 1, OTHER_SLOT, };
 
@@ -20,7 +24,7 @@ static void guest_code(u64 gva, u64 unused)
 {
 	asm volatile("ldr wzr, [%0]" : : "r" (gva) : "memory");
 	dsb(sy);
-	GUEST_DONE();
+	ucall_arch_do_ucall(GUEST_TRIED);
 }
 
 FIXTURE(bar) {
@@ -92,7 +96,7 @@ FIXTURE_SETUP(bar)
 	FILE *dump;
 
 	self->device = vfio_pci_device_init(device_bdf, iommu_init(default_iommu_mode));
-	self->bar = bar_find(self->device);
+	self->bar = bar_find(self->device, 0);
 	if (self->bar < 0)
 		SKIP(return, "%s has no BAR to map", device_bdf);
 	self->hva = self->device->bars[self->bar].vaddr;
@@ -128,24 +132,26 @@ FIXTURE_TEARDOWN(bar)
 /* Any part of any BAR is Normal-NC, whatever the size of the BAR or the slot. */
 TEST_F(bar, is_normal_nc)
 {
+	const char *type = bar_is_withheld(device_bdf) ? DEVICE : NORMAL_NC;
 	struct vfio_pci_bar *bar = self->device->bars;
-	size_t last = self->size - getpagesize();
+	size_t page = getpagesize(), last;
 	u32 slot = OTHER_SLOT;
 	gpa_t gpa;
 
-	EXPECT_STREQ(NORMAL_NC, self->type);
-	if (last > SZ_2M)
-		EXPECT_LOAD(self->gpa + SZ_2M + getpagesize(), NORMAL_NC);
-	EXPECT_LOAD(self->gpa + last, NORMAL_NC);
-
-	gpa = bar_slot_add(self->vm, slot++, 0, self->hva + last, getpagesize());
-	EXPECT_LOAD(gpa, NORMAL_NC);
+	EXPECT_STREQ(type, self->type);
+	gpa = bar_slot_add(self->vm, slot++, 0, self->hva + self->size - page, page);
+	EXPECT_LOAD(gpa, type);
 
 	for (; bar < self->device->bars + PCI_STD_NUM_BARS; bar++) {
-		if (!bar->vaddr || bar->vaddr == self->hva)
+		if (!bar->vaddr)
 			continue;
-		gpa = bar_slot_add(self->vm, slot++, 0, bar->vaddr, bar->info.size);
-		EXPECT_LOAD(gpa, NORMAL_NC);
+		gpa = self->gpa;
+		if (bar->vaddr != self->hva)
+			gpa = bar_slot_add(self->vm, slot++, 0, bar->vaddr, bar->info.size);
+		last = align_down(bar->info.size - 1, page);
+		EXPECT_LOAD(gpa, type);
+		EXPECT_LOAD(gpa + align_down(last / 2, page), type);
+		EXPECT_LOAD(gpa + last, type);
 	}
 }
 
@@ -159,7 +165,7 @@ TEST_F(bar, sysfs_is_device)
 		SKIP(return, "CONFIG_IO_STRICT_DEVMEM: boot with iomem=relaxed");
 
 	vm_set_user_memory_region(self->vm, OTHER_SLOT, 0, next, self->size, hva);
-	EXPECT_LOAD(next, "DEVICE/nGnRE");
+	EXPECT_LOAD(next, DEVICE);
 	EXPECT_LOAD(next - sizeof(u32), self->type);
 }
 
@@ -209,7 +215,7 @@ TEST_F(bar, slot_deleted)
 
 TEST_F(bar, slot_moved)
 {
-	gpa_t gpa = self->gpa + BAR_SLOT_GPA;
+	gpa_t gpa = bar_gpa(self->vm, self->hva, self->size);
 
 	vm_set_user_memory_region(self->vm, BAR_SLOT, 0, gpa, self->size, self->hva);
 	EXPECT_GONE(self->gpa, EXIT_MMIO);
@@ -257,6 +263,6 @@ TEST_F(bar, reset)
 
 int main(int argc, char *argv[])
 {
-	device_bdf = vfio_selftests_get_bdf(&argc, argv);
+	device_bdf = bar_device(&argc, &argv, "it is reset");
 	return test_harness_run(argc, argv);
 }
