@@ -335,15 +335,15 @@ static void test_fault(const struct test_case *t)
 	bar_vm_check_leaf(&bv, slot.gpa, MEMATTR_NORMAL_NC, writable, slot.pa);
 }
 
-/* A BAR of some kind: its first and last page, and those around 2M */
+/* A BAR of some kind: first, middle and last page, and those around 2M */
 static void test_kind(const struct test_case *t)
 {
-	struct bar_slot slot = {};
-	u64 off[] = { 0, SZ_2M - getpagesize(), SZ_2M, 0 };
+	struct bar_slot slot = { .size = bar_dev.size };
+	size_t page = getpagesize(), last = slot.size - page;
+	u64 off[] = { 0, SZ_2M - page, SZ_2M, last / 2 & ~(page - 1), last };
 	int i;
 
-	add_backing(&slot, VFIO);
-	off[3] = slot.size - getpagesize();
+	bar_vm_add_bar(&bv, &slot, &bar_dev, BAR_RW, 0);
 	for (i = 0; i < ARRAY_SIZE(off); i++) {
 		if (off[i] < slot.size)
 			bar_vm_touch(&bv, slot.gpa + off[i], MEMATTR_NORMAL_NC,

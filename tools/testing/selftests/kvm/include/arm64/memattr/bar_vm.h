@@ -69,7 +69,7 @@ struct bar_result {
 	bool is_write;		/* BAR_MMIO: direction */
 };
 
-/* No test needs more of a BAR than this. */
+/* What bar_vm_add_bar() maps of a BAR, unless a test asks for another size */
 #define BAR_VM_MAX_MAP		0x800000ul
 
 #define BAR_VM_VCPUS		2
@@ -79,6 +79,7 @@ struct bar_result {
  * @vm: of the KVM selftest library
  * @vcpus: its vCPUs
  * @vcpu: the one that bar_vm_do() uses, the first unless a test sets it
+ * @end: where bar_vm_add() can put the next memslot
  * @mair: the type that all pages of bar_vm_map() have
  * @flush: the guest has to invalidate its TLB before its next access. For
  *	   accesses that are compared by their alignment, too: QEMU looks at it
@@ -88,13 +89,14 @@ struct bar_vm {
 	struct kvm_vm *vm;
 	struct kvm_vcpu *vcpus[BAR_VM_VCPUS];
 	struct kvm_vcpu *vcpu;
+	u64 end;
 	int mair;
 	bool flush;
 };
 
 /**
  * struct bar_slot - memory that is a memslot
- * @window: decides the memslot's id, and its place if @gpa is 0
+ * @window: decides the memslot's id
  * @hva: where the test has it mapped
  * @size: bytes
  * @pa: physical address, if it is a BAR

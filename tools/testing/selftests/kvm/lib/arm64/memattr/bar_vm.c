@@ -18,9 +18,7 @@
 
 #include "memattr/bar_vm.h"
 
-/* Windows start at 4G, and are 2G apart for memory with a 1G offset. */
-#define WINDOW_BASE	(4ULL * SZ_1G)
-#define WINDOW_STRIDE	(2ULL * SZ_1G)
+#define FIRST_GPA	(4ULL * SZ_1G)
 #define FIRST_SLOT	16
 
 /*
@@ -326,6 +324,7 @@ void bar_vm_create(struct bar_vm *bv, void *guest)
 	memset(bv, 0, sizeof(*bv));
 	bv->vm = vm_create_with_vcpus(BAR_VM_VCPUS, guest ?: guest_code, bv->vcpus);
 	bv->vcpu = bv->vcpus[0];
+	bv->end = FIRST_GPA;
 	/* Where pKVM keeps the tables to itself, it maps no MMIO either. */
 	bar_skip_if(memattr_leaf(&bar_machine, bv->vm->fd, 0, &leaf) == -EOPNOTSUPP,
 		    "pKVM has the stage-2 tables: boot with kvm-arm.mode=nvhe");
@@ -393,15 +392,18 @@ void bar_vm_map(struct bar_vm *bv, u64 gpa)
  * @bv: the VM
  * @slot: window, hva and size are set; gpa is set here, unless it is already. It
  *	  agrees with @slot->hva modulo 1G, so that stage 2 may use any block
- *	  size that the backing allows.
+ *	  size that the backing allows, and the memslot can be moved by 1G.
  * @flags: KVM_MEM_*
  */
 void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags)
 {
 	int ret;
 
-	slot->gpa = slot->gpa ?: WINDOW_BASE + slot->window * WINDOW_STRIDE +
-				 ((uintptr_t)slot->hva & (SZ_1G - 1));
+	if (!slot->gpa) {
+		slot->gpa = align_up(bv->end, SZ_1G) +
+			    ((uintptr_t)slot->hva & (SZ_1G - 1));
+		bv->end = slot->gpa + slot->size + SZ_1G;
+	}
 	ret = bar_vm_try_slot(bv, slot, flags, slot->gpa, slot->size);
 	TEST_ASSERT(!ret, "memslot of 0x%zx bytes at 0x%lx, flags 0x%x: %s",
 		    slot->size, slot->gpa, flags, strerror(-ret));
@@ -409,9 +411,9 @@ void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags)
 }
 
 /**
- * bar_vm_add_bar() - make a BAR, or BAR_VM_MAX_MAP bytes of it, a memslot
+ * bar_vm_add_bar() - make the start of a BAR a memslot
  * @bv: the VM
- * @slot: the window is set
+ * @slot: the window is set; and the size, or it is BAR_VM_MAX_MAP at most
  * @b: the BAR, open
  * @prot: PROT_* of the mapping
  * @flags: KVM_MEM_*
@@ -419,7 +421,8 @@ void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags)
 void bar_vm_add_bar(struct bar_vm *bv, struct bar_slot *slot,
 		    const struct vfio_bar *b, int prot, u32 flags)
 {
-	slot->size = b->size < BAR_VM_MAX_MAP ? b->size : BAR_VM_MAX_MAP;
+	if (!slot->size)
+		slot->size = b->size < BAR_VM_MAX_MAP ? b->size : BAR_VM_MAX_MAP;
 	slot->hva = vfio_bar_mmap(b, NULL, prot, 0, slot->size);
 	slot->pa = b->pa;
 	if (!slot->hva)
