@@ -123,7 +123,7 @@ static void hot_reset(bool away)
 #define WANT(_what, ...) { .what = _what, .named = true, __VA_ARGS__ }
 
 static const struct event events[] = {
-	{ "memory decode off", WANT("a BAR"),
+	{ "memory decode off", WANT("a BAR, and a memory enable bit", .vf = -1),
 	  "pci_user_write_config_word", true, decode },
 	{ "D3hot", WANT("a BAR, and the PM capability", .cap = PCI_CAP_ID_PM),
 	  "pci_set_power_state", true, d3hot },
@@ -137,6 +137,18 @@ static const struct event events[] = {
 	{ "VFIO_DEVICE_PCI_HOT_RESET",
 	  WANT("a BAR, alone on its bus", .reset = "bus"),
 	  "pci_reset_bus", false, hot_reset },
+	/*
+	 * A VF has no memory enable of its own: vfio-pci does remove the
+	 * mappings, but the next access makes them again.
+	 */
+	{ "VF: memory decode off", WANT("a VF's BAR", .vf = 1),
+	  NULL, false, decode },
+	{ "VF: D3hot",
+	  WANT("a VF's BAR, and the PM capability", .cap = PCI_CAP_ID_PM, .vf = 1),
+	  "pci_set_power_state", true, d3hot },
+	{ "VF: FLR by the PCIe capability",
+	  WANT("a VF's BAR, and FLR", .cap = PCI_CAP_ID_EXP, .reset = "flr", .vf = 1),
+	  "pci_try_reset_function", false, flr },
 };
 
 static void back(const struct event *e)
@@ -283,8 +295,8 @@ int main(int argc, char *argv[])
 	char name[128];
 	int i, c;
 
-	/* One of the events has no probe. */
-	bar_start(ARRAY_SIZE(events) * ARRAY_SIZE(cases) - 1);
+	/* Two of the events have no probe. */
+	bar_start(ARRAY_SIZE(events) * ARRAY_SIZE(cases) - 2);
 	for (i = 0; i < ARRAY_SIZE(events); i++) {
 		for (c = 0; c < ARRAY_SIZE(cases); c++) {
 			current = &cases[c];

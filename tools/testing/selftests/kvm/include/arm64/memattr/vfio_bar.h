@@ -75,6 +75,7 @@ struct vfio_bar {
  * @cap: a capability that the function must have, PCI_CAP_ID_*
  * @named: the function must be named by the user
  * @above: bridges above the function: 1 none, 2 one, 3 more; 0 any number
+ * @vf: it must be an SR-IOV VF if positive, and must not be if negative
  */
 struct vfio_bar_want {
 	const char *what;
@@ -86,6 +87,7 @@ struct vfio_bar_want {
 	int cap;
 	bool named;
 	int above;
+	int vf;
 };
 
 /**

@@ -156,6 +156,10 @@ static bool function_fits(const char *bdf, const struct vfio_bar_want *want)
 
 		fits &= want->above == (n < 2 ? n : 2) + 1;
 	}
+	if (want->vf) {
+		snprintf(path, sizeof(path), DEVICES "/%s/physfn", bdf);
+		fits &= !access(path, F_OK) == (want->vf > 0);
+	}
 	return fits;
 }
 
