@@ -110,7 +110,8 @@ static void report(const char *type, const char *what, const char *want,
 
 /*
  * Through vfio-pci, all of it works with each Normal type, unless it withholds
- * them, and through sysfs nothing does.  With a Device type, the guest takes the fault, either way.
+ * them, and through sysfs nothing does.  With a Device type, the guest takes the
+ * fault, either way.
  */
 static void test_device_faults(bool vfio, int type, int i)
 {
