@@ -28,7 +28,7 @@ static inline const char *bar_device(int *argc, char **argv[], const char *what)
 
 	if (*argc < 3 || strcmp((*argv)[1], "-d")) {
 		ksft_print_header();
-		ksft_exit_skip("no device: %s -d BDF, of one that vfio-pci has; %s\n",
+		ksft_exit_skip("no device given: %s -d BDF (bound to vfio-pci; %s)\n",
 			       (*argv)[0], what);
 	}
 	bdf = (*argv)[2];
@@ -74,8 +74,8 @@ static inline void *bar_map_sysfs(struct vfio_pci_device *device, int bar, size_
 
 /*
  * Does vfio-pci keep the device's BARs Device, like other MMIO?  The
- * administrator can have it so, and on Ampere Altra it is always so, as its
- * PCIe corrupts combined writes (erratum 82288).
+ * administrator can have it so, and on Ampere Altra it is always so, as combined
+ * writes may go to a wrong address there (erratum 82288).
  */
 static inline bool bar_is_withheld(const char *bdf)
 {
