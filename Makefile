@@ -327,7 +327,8 @@ $(debs:%=$(O)/kernel/%/.built): $(O)/kernel/%/.built: $(qemu)/build/deb-kernel \
 	@touch $@
 
 # The test module: what it is made of are headers, not the kernel.
-$(kernels:%=$(O)/kernel/%/.headers): $(O)/kernel/%/.headers: $$(call ready,$$(call patched-of,$$*)) FORCE
+$(kernels:%=$(O)/kernel/%/.headers): $(O)/kernel/%/.headers: $$(call ready,$$(call patched-of,$$*)) FORCE \
+		| $(O)/kernel/%/.built
 	$(call touch-if-newer,$(call patched-of,$*)/$(kvm)/test_modules $(if \
 		$(filter $(built),$*),$(call tree-of,$*)/include $(call tree-of,$*)/arch/arm64 \( -name '*.h' \
 		-o -path '*/test_modules/*' \)))
