@@ -424,7 +424,7 @@ define boot
 	@mkdir -p $(2); rm -rf $(2)/*; $(series)/provenance $(call of,$(1),BASE) $(2) \
 		$(call patched-of,$(1)) $(filter-out $(call patched-of,$(1)),$(call tree-of,$(1)))
 	$(call stage,boot-$(1),boot $(1)) env QEMU='$(call emulator,$(1))' SUITE=$(SUITE) \
-		LIMIT='$(or $(LIMIT),$(if $(filter debug,$(call of,$(1),FLAVOUR)),900))' \
+		LIMIT='$(or $(LIMIT),$(if $(filter debug,$(call of,$(1),FLAVOUR)),1500))' \
 		TEST='$(TEST)' APPEND='$(APPEND)' $(qemu)/boot/run $(1) $(2) \
 		$(call kernel-of,$(1)) $(3) $(4)
 endef

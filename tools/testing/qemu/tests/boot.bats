@@ -113,7 +113,7 @@ qemu_with()
 @test "no IOMMU, or a device less: the devices are missed, and rows are no skips" {
 	qemu_with 's/,iommu=smmuv3//'
 	run boot QEMU=qemu-with TEST=vfio_bar_memattr
-	fails_as "the console says: rcS: error: 2 more of ivshmem" \
+	fails_as "the console says: rcS: error: 3 more of ivshmem" \
 		"vfio_bar_memattr: execution refused: skipped, for a reason that expect/skips does not allow"
 	qemu_with 's/^edu$/pci-testdev/'
 	run boot QEMU=qemu-with TEST=vfio_bar_guest
