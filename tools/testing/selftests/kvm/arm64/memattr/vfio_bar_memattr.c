@@ -82,6 +82,10 @@ static const struct vfio_bar_want large = {
 	.set = VFIO_BAR_F_PREFETCH, .min_size = SZ_4M,
 };
 
+static const struct vfio_bar_want vf = {
+	.what = "a BAR of an SR-IOV VF", .vf = 1, .named = true,
+};
+
 /* What the rows of test_type() ask for */
 static const u8 types[] = {
 	MEMATTR_DEVICE_nGnRnE, MEMATTR_DEVICE_nGnRE, MEMATTR_DEVICE_nGRE,
@@ -500,6 +504,7 @@ static const struct test_case cases[] = {
 	{ "sub-page BAR: Normal-NC", test_kind, &sub_page },
 	{ "32-bit non-prefetchable BAR: Normal-NC", test_kind, &registers },
 	{ "BAR larger than 2M: Normal-NC", test_kind, &large },
+	{ "BAR of a VF: Normal-NC", test_kind, &vf },
 };
 
 static void run(const void *arg)
