@@ -52,3 +52,27 @@ configured()
 	# The address of a proxy may have a password.
 	[ -z "$(find "$tmp/debian" -name 'apt.conf*')" ]
 }
+
+@test "what apt says is the error; no network, or lists that cannot be read, are not \"no package\"" {
+	says()
+	{
+		shim apt-get <<<"[ \"\$1\" = ${2:-none} ] || { echo 'W: x'; echo 'E: $1'; echo 'E: y'; exit 100; } >&2"
+	}
+	unpack()
+	{
+		"$qemu/build/debian-unpack" bookworm arm64 "$tmp/out" busybox-static
+	}
+	shim apt-cache <<<'exit 100'
+	says "Release file is not valid yet (invalid for another 3h)"
+	fails_with "of Debian's bookworm: Release file is not valid yet (invalid for another 3h)" unpack
+	! grep -q "is there a network" <<<"$output" || false
+	says "Failed to fetch  Temporary failure resolving 'deb.debian.org'"
+	fails_with "is there a network? Failed to fetch  Temporary failure resolving" unpack
+	says "Failed to fetch  407  Proxy Authentication Required" update
+	fails_with "bookworm: Failed to fetch  407  Proxy Authentication Required" unpack
+	[ "$status" -ne 3 ]
+	[ ! -e "$tmp/out" ]
+	shim apt-cache <<<'[ "$1" != show ]'
+	fails_with "Debian's bookworm has no busybox-static" unpack
+	[ "$status" -eq 3 ]
+}
