@@ -76,3 +76,47 @@ configured()
 	fails_with "Debian's bookworm has no busybox-static" unpack
 	[ "$status" -eq 3 ]
 }
+
+# A Debian that has what is asked for, of $1 bytes
+archive()
+{
+	shim apt-get <<-END
+		echo "\$@" >>$tmp/apt
+		case \$1 in
+		-qq) echo "'http://x/package_1%3a1_all.deb' package_1%3a1_all.deb $1 SHA256:x" ;;
+		download) : >package.deb ;;
+		esac
+	END
+	shim apt-cache <<<'[ "$1" != show ] || echo "Installed-Size: 3000000"'
+	shim dpkg-deb <<<'mkdir -p "$3"'
+}
+
+@test "what does not fit is not downloaded" {
+	archive 500000000
+	shim df <<<'echo "Filesystem 1024-blocks Used Available"; echo "x 9 9 3400000 9% /"'
+	fails_with "no space: $tmp/o has 3400 MB free, unpacking linux-source-6.1 takes about 3488 MB: free some, or set O=" \
+		"$qemu/build/debian-unpack" bookworm arm64 "$tmp/o/out" linux-source-6.1
+	! grep ^download "$tmp/apt" || false
+	[ -z "$(ls -A "$tmp/o")" ]
+	shim df <<<'echo "Filesystem 1024-blocks Used Available"; echo "x 9 9 3500000 9% /"'
+	"$qemu/build/debian-unpack" bookworm arm64 "$tmp/o/out" linux-source-6.1
+	grep -q "^download -q linux-source-6.1$" "$tmp/apt"
+	"$qemu/build/debian-unpack" -d bookworm arm64 "$tmp/o/out" linux-source-6.1
+	grep -q "^-qq --print-uris install linux-source-6.1$" "$tmp/apt"
+	grep -q "^download -q package=1:1$" "$tmp/apt"
+}
+
+@test "a temporary directory that is small, or missing, is not in the way of what is large" {
+	export TMPDIR=$tmp/none
+	archive 1000
+	cd "$tmp"
+	"$root/$qemu/build/debian-unpack" bookworm arm64 out busybox-static
+	[ -d "$tmp/out" ]
+	mkdir -p busybox/bin tests
+	touch busybox/bin/busybox
+	"$root/$qemu/build/image" out/initramfs.cpio busybox tests
+	[ "$(ls "$tmp/out")" = initramfs.cpio ]
+	shim apt-get <<<'exit 100'
+	fails_with "is there a network" "$root/$qemu/build/vmm" out/vmm.cpio busybox kernel modules
+	[ "$(ls "$tmp/out")" = initramfs.cpio ]
+}
