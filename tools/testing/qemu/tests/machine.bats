@@ -120,3 +120,28 @@ archive()
 	fails_with "is there a network" "$root/$qemu/build/vmm" out/vmm.cpio busybox kernel modules
 	[ "$(ls "$tmp/out")" = initramfs.cpio ]
 }
+
+# What the kernel's make is told: kmake VARIABLE=VALUE...
+kmake()
+{
+	shim make <<<'for arg; do case $arg in CC=*) echo "$arg ${CCACHE_DIR:-}" ;; esac; done'
+	env -u CCACHE_DIR -u XDG_RUNTIME_DIR "$@" "$qemu/build/kmake" Image
+}
+
+@test "ccache without a home has its cache in O=, and one that does not work is not used" {
+	export CROSS_COMPILE=x-
+	mkdir "$tmp/home" "$tmp/o"
+	touch "$tmp/file"
+	[ "$(kmake HOME="$tmp/home" CCACHE_BASEDIR="$tmp/o")" = "CC=ccache x-gcc " ]
+	[ "$(kmake HOME="$tmp/file" CCACHE_BASEDIR="$tmp/o")" = "CC=ccache x-gcc $tmp/o/.ccache" ]
+	[ "$(kmake HOME="$tmp/home" CCACHE_DIR="$tmp/file" CCACHE_BASEDIR="$tmp/o")" = \
+		"CC=ccache x-gcc $tmp/o/.ccache" ]
+	[[ $(kmake HOME="$tmp/file" CCACHE_BASEDIR="$tmp/file") == "CC=x-gcc "* ]]
+	[[ $(kmake HOME="$tmp/file" CCACHE_BASEDIR=) == "CC=x-gcc "* ]]
+	# A configuration that it cannot read is the user's, not that of the cache in O=.
+	mkdir -p "$tmp/home/.config/ccache"
+	echo nonsense >"$tmp/home/.config/ccache/ccache.conf"
+	[ "$(kmake HOME="$tmp/home" CCACHE_BASEDIR="$tmp/o")" = "CC=ccache x-gcc $tmp/o/.ccache" ]
+	echo 'int x;' >"$tmp/x.c"
+	HOME=$tmp/file CCACHE_DIR=$tmp/o/.ccache ccache gcc -c "$tmp/x.c" -o "$tmp/x.o"
+}
