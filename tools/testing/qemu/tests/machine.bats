@@ -145,3 +145,24 @@ kmake()
 	echo 'int x;' >"$tmp/x.c"
 	HOME=$tmp/file CCACHE_DIR=$tmp/o/.ccache ccache gcc -c "$tmp/x.c" -o "$tmp/x.o"
 }
+
+# A copy of what git has here, as this is: checkout DIR
+checkout()
+{
+	git -c safe.directory='*' ls-files -z -co --exclude-standard | tar --null -T - -cf - |
+		{ mkdir "$1" && tar -C "$1" -xf -; }
+}
+
+@test "a clone with core.autocrlf has the files as they are" {
+	export GIT_CONFIG_GLOBAL=/dev/null
+	checkout "$tmp/copy"
+	printf 'a line of DOS\r\n' >"$tmp/copy/dos.patch"
+	git -C "$tmp/copy" init -q
+	git -C "$tmp/copy" -c core.autocrlf=true add .
+	git -C "$tmp/copy" -c user.name=x -c user.email=x commit -qm x
+	for option in core.autocrlf=true core.autocrlf=input core.eol=crlf; do
+		git clone -q -c "$option" "$tmp/copy" "$tmp/clone"
+		diff -rq -x .git "$tmp/copy" "$tmp/clone"
+		rm -rf "$tmp/clone"
+	done
+}
