@@ -166,3 +166,19 @@ checkout()
 		rm -rf "$tmp/clone"
 	done
 }
+
+@test "a checkout, or a build directory, that is reached through a symbolic link" {
+	checkout "$tmp/real"
+	ln -s real "$tmp/link"
+	cd "$tmp/link"
+	make clean
+	[ ! -e build ]
+	mkdir "$tmp/disk"
+	ln -s "$tmp/disk" other
+	shim apt-get <<<'exit 100'
+	for o in build other/deep ./other/deep/ "$tmp/link/other/deep"; do
+		run make O="$o" busybox
+		echo "$output"
+		grep -q "error: busybox for arm64 failed" <<<"$output"
+	done
+}
