@@ -182,3 +182,18 @@ checkout()
 		grep -q "error: busybox for arm64 failed" <<<"$output"
 	done
 }
+
+@test "building the selftests leaves the tree alone" {
+	# The Makefile of the KVM selftests of 6.12 and later, in short
+	mkdir -p "$tmp/tree/tools/testing/selftests/kvm" "$tmp/tree/arch/arm64/kvm" "$tmp/headers"
+	cat >"$tmp/tree/tools/testing/selftests/Makefile" <<-'END'
+		to := $(if $(abs_objdir),$(abs_objdir)/tools,$(CURDIR)/../..)
+		all install: ; mkdir -p $(INSTALL_PATH) . && cd $(to) && mkdir -p generated && touch generated/sysreg-defs.h
+	END
+	ln -s ../Makefile "$tmp/tree/tools/testing/selftests/kvm/Makefile"
+	find "$tmp/tree" | sort >"$tmp/before"
+	"$qemu/build/selftests" "$tmp/tree" "$tmp/out" "$tmp/headers" arm64/x make
+	"$qemu/build/base-selftests" /dev/null "$tmp/tree" "$tmp/base" "$tmp/headers" make
+	find "$tmp/tree" | sort | diff "$tmp/before" -
+	[ -e "$tmp/out/obj/tools/generated/sysreg-defs.h" ]
+}
