@@ -197,3 +197,13 @@ checkout()
 	find "$tmp/tree" | sort | diff "$tmp/before" -
 	[ -e "$tmp/out/obj/tools/generated/sysreg-defs.h" ]
 }
+
+@test "other-debian needs a suite, root, and the right to mount" {
+	fails_with "which suite? other-debian SUITE" "$qemu/tests/other-debian"
+	shim id <<<'echo 1000'
+	fails_with "run this as root" "$qemu/tests/other-debian" trixie
+	shim id <<<'echo 0'
+	shim mmdebstrap </dev/null
+	shim unshare <<<'exit 1'
+	fails_with "may mount nothing" "$qemu/tests/other-debian" trixie
+}
