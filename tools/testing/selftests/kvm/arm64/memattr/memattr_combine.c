@@ -160,7 +160,7 @@ static void check_golden(bool fwb)
 static const char *no_machine(bool fwb)
 {
 	if (machine.info.flags & KVM_MEMATTR_INFO_NESTED)
-		return "the host is a guest of KVM, whose AT is not the CPU's: use no VM";
+		return "the host is a guest of KVM, whose AT is not the CPU's: use bare metal";
 	if (!(machine.info.flags & KVM_MEMATTR_INFO_CALIBRATE))
 		return "a kernel at EL1 has no AT S12E1R: boot it with VHE";
 	if (fwb && !(machine.info.flags & KVM_MEMATTR_INFO_FWB))

@@ -355,9 +355,8 @@ u8 memattr_combine_sh(u8 attr, u8 s1_sh, u8 s2_sh)
 }
 
 /*
- * Known deviations. Each tells from the two attributes what its machines make
- * of them where that is wrong, or -1: of any other result it is no excuse, nor
- * of a mistake in the rules.
+ * Known deviations. gives() returns the wrong type that such a machine
+ * computes, or -1 where it is right. Only exactly that is excused.
  */
 
 /* Device wins over Normal by the lower nibble alone, and by 0 < 4 < 8 < others */
