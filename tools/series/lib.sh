@@ -167,7 +167,7 @@ tree_content()
 }
 
 # Nothing of the user's configuration, language or umask may change what a tree, a
-# patch, or a mail is. And whoever owns the checkout, it is what was asked for.
+# patch, or a mail is. A checkout that another user owns is accepted.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1
 export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*'
 export LC_ALL=C.UTF-8
