@@ -146,6 +146,12 @@ kmake()
 	HOME=$tmp/file CCACHE_DIR=$tmp/o/.ccache ccache gcc -c "$tmp/x.c" -o "$tmp/x.o"
 }
 
+@test "what a kernel developer has exported is for other kernels" {
+	shim make <<<'env'
+	LLVM=1 KBUILD_OUTPUT=$tmp KCFLAGS=-m32 CFLAGS=-m32 LDFLAGS=-m32 "$qemu/build/kmake" Image >"$tmp/env"
+	! grep -E '^(LLVM|KBUILD_OUTPUT|.*FLAGS)=.' "$tmp/env" || false
+}
+
 # A copy of what git has here, as this is: checkout DIR
 checkout()
 {
