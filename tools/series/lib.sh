@@ -29,21 +29,36 @@ base_names()
 	awk '!/^#/ && NF { printf "%s%s", sep, $1; sep = " " }' "$root/bases"
 }
 
-# kernel_version KSRC: the version x.y.z of a kernel tree
+# kernel_version KSRC: the version of a kernel tree, x.y.z or x.y.z-rcN
 kernel_version()
 {
 	[ -f "$1/Makefile" ] || die "KSRC=$1 is not a kernel tree: it has no Makefile"
-	awk '$1 == "VERSION" { v = $3 } $1 == "PATCHLEVEL" { p = $3 }
-	     $1 == "SUBLEVEL" { s = $3; exit } END { print v "." p "." s }' "$1/Makefile"
+	awk '$1 == "VERSION" { v = $3 } $1 == "PATCHLEVEL" { p = $3 } $1 == "SUBLEVEL" { s = $3 }
+	     $1 == "EXTRAVERSION" { if ($3 ~ /^-rc/) e = $3; exit }
+	     END { print v "." p "." s e }' "$1/Makefile"
 }
 
-# kernel_base KSRC: the base that a kernel tree is a version of
+# not_older A B: is version A not older than B?
+not_older()
+{
+	[ "$(printf '%s\n' "$1" "$2" | sed 's/-rc/~rc/' | sort -V | tail -n 1 |
+		sed 's/~rc/-rc/')" = "$1" ]
+}
+
+# kernel_base KSRC: the base that a kernel tree is a version of; for one that is newer than
+# all, the newest
 kernel_base()
 {
 	version=$(kernel_version "$1") || exit
-	(base_line "${version%.*}" >/dev/null 2>&1) ||
-		die "KSRC=$1 is $version, there are series for: $(base_names)"
-	echo "${version%.*}"
+	line=$(echo "$version" | cut -d . -f 1,2)
+	if (base_line "$line" >/dev/null 2>&1); then
+		echo "$line"
+		return
+	fi
+	newest=$(base_names | tr ' ' '\n' | sort -V | tail -n 1)
+	not_older "$line" "$newest" ||
+		die "KSRC=$1 is $version, there are series for: $(base_names), and the newest is tried on what is newer"
+	echo "$newest"
 }
 
 # series_entries BASE [PART...]: a line for each commit, of those parts or of all: the

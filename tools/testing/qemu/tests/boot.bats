@@ -139,9 +139,11 @@ qemu_with()
 	(cd "$tmp/cell" && md5sum --quiet -c "$tmp/before")
 }
 
-@test "the judge's own tests" {
-	run python3 -m unittest discover -q -s "$qemu/judge"
-	echo "$output"
-	[ "$status" -eq 0 ]
-	grep -q "^Ran [1-9][0-9]* tests" <<<"$output"
+@test "the plan's and the judge's own tests" {
+	for of in plan judge; do
+		run python3 -m unittest discover -q -s "$qemu/$of"
+		echo "$output"
+		[ "$status" -eq 0 ]
+		grep -q "^Ran [1-9][0-9]* tests" <<<"$output"
+	done
 }

@@ -73,28 +73,26 @@ bare()
 	[ "$(grep -c ^update "$tmp/apt")" -eq 1 ]
 }
 
+@test "without Python, which the plan takes, that is said" {
+	for name in awk find make sed sh; do
+		ln -s "$(command -v $name)" "$tmp/bin"
+	done
+	bare
+	run make O="$tmp/o" tree
+	[ "$status" -ne 0 ]
+	grep -q "^error: missing: .*python3.*; as root, run: apt-get update" <<<"$output"
+}
+
 @test "no apt: what is missing is named" {
 	bare
 	rm "$tmp/bin/apt-get"
 	fails_with "missing: qemu-system-aarch64: install" /bin/sh "$qemu/host/deps" boot
 }
 
-@test "an unknown CELL, BASE or variable is named, with those there are" {
+@test "what is wrong with a knob is said in one line" {
 	fails_with "no base 9.9" make CELL=9.9-4k-max-vhe tree
-	fails_with "no CPU z80" make CELL=6.1-4k-z80-vhe run
-	fails_with "no granule 5k" make GRANULE=5k kernel
-	fails_with "no mode hv" make CELL=6.1-4k-max-hv run
-	fails_with "no VHE" make CELL=6.1-4k-cortex-a57-vhe run
-	fails_with "no granule of 16k" make CELL=6.1-16k-cortex-a57-nvhe run
-	fails_with "no stock kernel 6.1-64k" make CELL=6.1-stock-64k-max-vhe run
-	fails_with "no stock kernel 7.3-4k" make CELL=7.3-stock-4k-max-vhe run
-	fails_with 'the packages of "make deb" have' make CELL=6.1-deb-64k-max-vhe run
-	fails_with "no base 9.9" make BASE=9.9 tree
 	fails_with "unknown variable CEL" make CEL=6.1-4k-max-vhe run
-	fails_with "unknown SUITE mine" make SUITE=mine run
-	fails_with "DURATION=1m is no number" make DURATION=1m stress
 	fails_with "no cells named most" make CELLS=most check
-	fails_with "no CPU z80" make CELLS=6.1-4k-z80-vhe check
 	fails_with "CELLS= is empty" make CELLS= check
 }
 
@@ -120,18 +118,19 @@ bare()
 }
 
 @test "a second make in the same directory is refused, in another it is not" {
-	"$qemu/host/locked" "$tmp/o" sleep 3 &
+	"$qemu/host/locked" "$tmp/o" sleep 60 &
 	sleep 0.5
 	fails_with "another make is at work in O=$tmp/o" make O="$tmp/o" clean
 	[ -e "$tmp/o" ]
 	make O="$tmp/other" clean
-	wait
+	kill $!
+	wait $! || :
 	make O="$tmp/o" clean
 }
 
 @test "make -n changes nothing" {
 	make -n O="$tmp/new" check >"$tmp/steps"
-	grep -q "host/stage .*boot 6.1-4k-max-vhe" "$tmp/steps"
+	grep -q "host/step .*boot 6.1-4k-max-vhe" "$tmp/steps"
 	[ ! -e "$tmp/new" ]
 	mkdir -p "$tmp/o/cell/6.1-4k-max-vhe" "$tmp/o/results"
 	touch "$tmp/o/CACHEDIR.TAG" "$tmp/o/cell/6.1-4k-max-vhe/result.json"
@@ -163,15 +162,27 @@ bare()
 	grep -q "No rule to make target 'frobnicate'" <<<"$output"
 }
 
-@test "a stage that is interrupted leaves no process behind" {
+@test "a step that is interrupted leaves no process behind" {
 	shim hang <<<'sleep 30; :'
-	"$qemu/host/stage" "$tmp/log" hanging hang 2>"$tmp/err" &
+	"$qemu/host/step" "$tmp/log" hanging hang 2>"$tmp/err" &
 	sleep 0.5
 	kill -TERM $!
 	wait $! || status=$?
 	[ "$status" -eq 130 ]
 	grep -q "error: hanging: interrupted" "$tmp/err"
 	[ -z "$(pgrep -f "$tmp/bin/hang")" ]
+}
+
+@test "a step leaves for the report what it took, or that it failed" {
+	export HARNESS_LOCKED=$tmp/o
+	mkdir -p "$tmp/o/.running"
+	shim busy <<<'awk "BEGIN { for (i = 0; i < 20000000; i++) n += i }"'
+	"$qemu/host/step" "$tmp/o/busy.log" busy busy
+	[ "$(awk '$1 > 0 && $2 <= $1' "$tmp/o/.times/busy.log" | wc -l)" -eq 1 ]
+	run "$qemu/host/step" "$tmp/o/bad.log" bad false
+	[ "$status" -ne 0 ] && [ -e "$tmp/o/.failed/bad.log" ] && [ ! -e "$tmp/o/.times/bad.log" ]
+	"$qemu/host/step" "$tmp/o/bad.log" good true
+	[ ! -e "$tmp/o/.failed/bad.log" ]
 }
 
 @test "a config option the kernel does not have is named" {
@@ -182,68 +193,21 @@ bare()
 	[ ! -e "$tmp/k/fragments" ]
 }
 
-# factors: base, granule, CPU, GIC and mode of standard input's cells. Stock kernels that
-# have the feature are hosts like any other; the other flavours are controls.
-factors()
-{
-	while read -r name; do
-		(
-			eval "$("$qemu/boot/cell" "$name")"
-			root=. && . "$series/lib.sh"
-			case $FLAVOUR in
-			stock) ! series_parts "$BASE" | grep -qx feature || exit 0 ;;
-			?*) exit 0 ;;
-			esac
-			echo "$BASE $GRANULE ${QEMU_CPU%%,*} $GIC $MODE"
-		)
-	done | sort -u
-}
-
-# pairs: of any two fields of standard input's lines
-pairs()
-{
-	awk '{ for (i = 1; i < NF; i++) for (j = i + 1; j <= NF; j++) print i, $i, j, $j }' |
-		sort -u
-}
-
-# A kernel of its own for these takes longer than it would tell.
-@test "the core cells cover each pair of values that there is" {
-	"$qemu/boot/cells" core | factors >"$tmp/core"
-	[ "$(wc -l <"$tmp/core")" -ge 16 ]
-	"$qemu/boot/cells" all | factors |
-		grep -v -e '^6\.12 64k' -e '^6\.1 16k' -e '^7\.3 16k' >"$tmp/all"
-	[ "$(wc -l <"$tmp/all")" -eq 92 ]
-	run comm -13 <(pairs <"$tmp/core") <(pairs <"$tmp/all")
-	echo "not covered: $output"
-	[ -z "$output" ]
-}
-
-@test "cells with a large BAR in core, of what is for merging and of the feature" {
-	for base in 6.1 7.3; do
-		"$qemu/boot/cells" --base $base core | grep -q '+bar8g.*-vhe$'
-	done
-}
-
-@test "a cell for the newer emulator in core, on each kind of kernel" {
-	"$qemu/boot/cells" core | grep qemu11 >"$tmp/new"
-	for kernel in 6.1-4k 6.1-stock-4k 6.12-4k 6.12-stock-16k 7.3-4k; do
-		grep -q "^$kernel-" "$tmp/new"
-	done
-}
-
 @test "KSRC: picks the base, restricts the cells, and allows no other" {
 	mkdir "$tmp/k"
 	printf 'VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 999\n' >"$tmp/k/Makefile"
 	make -n KSRC="$tmp/k" O="$tmp/o" tree | grep -q "$tmp/o/6.12/tree"
-	make -n KSRC="$tmp/k" O="$tmp/o" check >"$tmp/steps"
+	make -n KSRC="$tmp/k" O="$tmp/o" CELLS=wide check >"$tmp/steps"
 	grep -q 'report.py .* 6.12-' "$tmp/steps"
 	! grep -q 'report.py .* 6.1-' "$tmp/steps" || false
 	fails_with "is 6.12.y, CELL=6.1-4k-max-vhe is of 6.1" \
 		make KSRC="$tmp/k" CELL=6.1-4k-max-vhe run
-	fails_with "no cell of base 6.12 is among" make KSRC="$tmp/k" CELLS=6.1-4k-max-vhe check
 	fails_with "is not a kernel tree" make KSRC="$tmp/none" tree
 	sed -i 's/12/13/' "$tmp/k/Makefile"
 	fails_with "is 6.13.999, there are series for: 6.1 6.12" make KSRC="$tmp/k" tree
+	# The newest is tried on what is newer.
+	printf 'VERSION = 7\nPATCHLEVEL = 40\nSUBLEVEL = 0\nEXTRAVERSION = -rc1\n' >"$tmp/k/Makefile"
+	make -n KSRC="$tmp/k" O="$tmp/o" tree | grep -q "$tmp/o/7.3/tree"
 }
 
 @test "a checker that is missing is an error" {
@@ -265,9 +229,7 @@ pairs()
 	echo "$output"
 	[ "$status" -ne 0 ]
 	grep -q "6.1-stock-4k-max-vhe: no result: it did not get to run" <<<"$output"
-	grep -q "harness: no result: it did not get to run" <<<"$output"
-	grep -q "mutants: no result: it did not get to run" <<<"$output"
-	grep -qx "2 passed, 3 failed, 0 skipped" <<<"$output"
+	grep -qx "0 passed, 1 failed, 0 skipped" <<<"$output"
 	[ ! -e "$tmp/o/cell/6.1-stock-4k-max-vhe/result.json" ]
 }
 
@@ -322,17 +284,19 @@ mutant()
 	[ -e "$tmp/root" ] || {
 		mkdir -p "$tmp/root" "$tmp/o/6.1/headers" "$tmp/o/6.1/selftests" \
 			"$tmp/o/kernel/6.1-4k"
-		cp -r --parents bases tools/series "$qemu/boot" "$qemu/mutants/run" "$tmp/root"
+		cp -r --parents bases series-* tools/series "$qemu/plan" "$qemu/mutants/run" \
+			"$tmp/root"
 		git init -q "$tmp/o/6.1/tree"
 		echo right >"$tmp/o/6.1/tree/file"
 		run=$tmp/root/$qemu/mutants/run
 	}
-	printf '%s\n' "What: a fault" "Cell: 6.1-4k-max-vhe" "Test: a_test" "Row: $2" --- \
+	mkdir -p "$tmp/root/$qemu/mutants/a_test"
+	printf '%s\n' "What: a fault" "Cell: 6.1-4k-max-vhe" "Row: $2" --- \
 		"--- a/file" "+++ b/file" "@@ -1 +1 @@" "-${3:-right}" +wrong \
-		>"$tmp/root/$qemu/mutants/$1.patch"
+		>"$tmp/root/$qemu/mutants/a_test/$1.patch"
 }
 
-@test "a mutant: killed by its row, seen by another, survived, not built, not applied; undone" {
+@test "a mutant: killed by its row, seen by another, no kill, survived, not built, not applied; undone" {
 	mutant killed "^its row$"
 	mutant other "^no row$"
 	mutant rotten "^its row$" wrong
@@ -342,15 +306,17 @@ mutant()
 			O=*) o=${arg#O=} ;;
 			esac
 		done
-		[ "$(cat "$o/6.1/tree/file")" = wrong ] || exit
+		status=$STATUS
+		[ "$(cat "$o/6.1/tree/file")" = wrong ] || status=$STATUS.right
 		mkdir -p "$o/run/6.1-4k-max-vhe"
-		[ ! -e "$STATUS" ] ||
+		[ ! -e "$status" ] ||
 			echo "{ \"problems\": [], \"tests\": [ { \"name\": \"a_test\", \"rows\": [
-				{ \"name\": \"its row\", \"why\": \"\", \"status\": \"$(cat "$STATUS")\" } ] } ] }" \
+				{ \"name\": \"its row\", \"why\": \"\", \"status\": \"$(cat "$status")\" } ] } ] }" \
 				>"$o/run/6.1-4k-max-vhe/result.json"
 	END
 	export STATUS=$tmp/status
 	echo fail >"$STATUS"
+	echo pass >"$STATUS.right"
 	run "$run" --workers=1 "$tmp/o" "$tmp/out" killed other rotten killed
 	echo "$output"
 	[ "$status" -ne 0 ]
@@ -358,6 +324,11 @@ mutant()
 	grep -q "^FAILED .* other: .*: seen, but not by its row: mend it, or .*/other.patch: its row$" <<<"$output"
 	grep -q "^FAILED .* rotten: .*: does not apply: mend .*/rotten.patch$" <<<"$output"
 	[ "${lines[-1]}" = "2/4 killed" ]
+	# What fails without the fault, too, has not seen it.
+	echo fail >"$STATUS.right"
+	run "$run" "$tmp/o" "$tmp/out" killed
+	[ "$status" -ne 0 ]
+	grep -q "no kill, it does not pass without the mutant either: its row" <<<"$output"
 	echo pass >"$STATUS"
 	run "$run" --tap "$tmp/o" "$tmp/out" killed
 	[ "$status" -ne 0 ]
@@ -372,7 +343,7 @@ mutant()
 	fails_with "unknown MUTANT nonsense, there are: " make O="$tmp/o" mutants MUTANT=nonsense
 	rm -rf "$tmp/o"
 	mutant bad "^its row$"
-	sed -i /^Row/d "$tmp/root/$qemu/mutants/bad.patch"
+	sed -i /^Row/d "$tmp/root/$qemu/mutants/a_test/bad.patch"
 	fails_with 'bad.patch: it has no line "Row:"' "$run" "$tmp/o" "$tmp/out" bad
 	mutant bad "("
 	fails_with "bad.patch: Row: " "$run" "$tmp/o" "$tmp/out" bad

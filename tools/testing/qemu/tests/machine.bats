@@ -189,6 +189,26 @@ checkout()
 	done
 }
 
+@test "a build directory that is a symbolic link is emptied, and left" {
+	mkdir "$tmp/disk"
+	ln -s disk "$tmp/o"
+	make O="$tmp/o" clean
+	[ -z "$(ls -A "$tmp/disk")" ]
+	make O="$tmp/o/" clean
+	[ -L "$tmp/o" ]
+}
+
+@test "of CDPATH, ARCH and CROSS_COMPILE in the user's shell nothing comes of it" {
+	shim apt-get <<<'echo "E: ${ARCH:-none} ${CROSS_COMPILE:-none}" >&2; exit 100'
+	CDPATH=.:$tmp ARCH=x86 CROSS_COMPILE=i686- run make O="$tmp/o" busybox
+	echo "$output"
+	grep -q "could not download .*: none none$" <<<"$output"
+}
+
+@test "the tests unpack trees, and /tmp may be small" {
+	make -n O="$tmp/o" harness | grep "TMPDIR=$tmp/o/.* bats"
+}
+
 @test "building the selftests leaves the tree alone" {
 	# The Makefile of the KVM selftests of 6.12 and later, in short
 	mkdir -p "$tmp/tree/tools/testing/selftests/kvm" "$tmp/tree/arch/arm64/kvm" "$tmp/headers"

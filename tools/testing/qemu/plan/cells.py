@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a cell is, and which cells there are
+
+cells.py cell CELL [VERSION]    what its name means, as assignments for the shell; of QEMU
+                                VERSION, why it cannot run it
+cells.py list [-b BASE] [-s N/M] NAME...
+                                cells of those names, or sets, one a line; of one base, or
+                                the Nth of M parts of them
+
+A cell is BASE[-FLAVOUR]-GRANULE-CPU[+OPTION...]-MODE, as in 6.1-4k-max-vhe. What it can be
+made of is in ./hosts, the sets are in ./sets, the bases in bases and series-BASE.
+"""
+import fnmatch
+import functools
+import os
+import re
+import shlex
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.normpath(os.path.join(HERE, "../../../.."))
+MODES = ("vhe", "nvhe", "protected")
+GRANULES = ("4k", "16k", "64k")
+CELL = re.compile(r"([^-/]*)(?:-(base|deb|debug|stock))?-([^-/]*)-([^/]*)-([^-/]*)")
+
+
+class Error(Exception):
+    """Bad input: one line for the user"""
+
+
+def run(main):
+    """A command: what is wrong is said in one line"""
+    try:
+        main(sys.argv[1:])
+    except Error as error:
+        sys.exit(f"error: {error}")
+
+
+def lines(path):
+    """The lines of a file that are no comments"""
+    with open(path, encoding="utf-8") as f:
+        return [line.strip() for line in f if line.strip() and not line.startswith("#")]
+
+
+def hosts(kind):
+    """Its lines of ./hosts: name, and the rest"""
+    return {words[1]: words[2:] for line in lines(os.path.join(HERE, "hosts"))
+            for words in [line.split()] if words[0] == kind}
+
+
+CPUS, FLAVOURS, OPTIONS, EMULATORS = (hosts(k) for k in ("cpu", "flavour", "option", "emulator"))
+BASES = {words[0]: words[1:] for words in map(str.split, lines(os.path.join(ROOT, "bases")))}
+
+
+def stocks(base):
+    """The distribution's own kernels of a base: granule and package"""
+    return dict(w.split("=") for w in BASES[base][4:] if w[0].isdigit())
+
+
+def listed(words):
+    return " ".join(words)
+
+
+class Cell:
+    """What the name of a cell means"""
+
+    def __init__(self, name):
+        self.name = name
+        match = CELL.fullmatch(name)
+        if not match:
+            self.bad("it has too few words")
+        self.base, flavour, self.granule, cpu, self.mode = match.groups()
+        self.flavour = flavour or "series"
+        options = dict(GIC="3", EMULATOR="", ICOUNT="", BAR="64M")
+        self.cpu, *names = cpu.split("+")
+        if self.base not in BASES:
+            self.bad(f"no base {self.base}, ./bases knows: {listed(BASES)}")
+        if self.granule not in GRANULES:
+            self.bad(f"no granule {self.granule}, there are: {listed(GRANULES)}")
+        if self.flavour == "stock" and self.granule not in stocks(self.base):
+            self.bad(f"no stock kernel {self.base}-{self.granule}, ./bases knows: " + listed(
+                f"{b}-{g}" for b in BASES for g in stocks(b)))
+        if self.granule not in FLAVOURS[self.flavour]:
+            self.bad(f"the {self.flavour} kernels have no granule of {self.granule}")
+        if self.cpu not in CPUS:
+            self.bad(f"no CPU {self.cpu}, there are: {listed(CPUS)}")
+        for option in names:
+            options.update(self.option("+" + option))
+        self.qemu_cpu, *has = CPUS[self.cpu]
+        if self.granule not in has:
+            self.bad(f"a {self.cpu} has no granule of {self.granule}")
+        if self.mode not in MODES:
+            self.bad(f"no mode {self.mode}, there are: {listed(MODES)}")
+        if self.mode not in has:
+            self.bad(f"a {self.cpu} has no {self.mode.upper()}, there are: " + listed(
+                m for m in MODES if m in has))
+        self.options = options
+        self.emulator = options["EMULATOR"]
+        self.kernel = "-".join([self.base] + [flavour] * bool(flavour) + [self.granule])
+        self.pristine = f"{self.base}-base-{self.granule}-{cpu}-{self.mode}"
+        self.facts = [self.base, self.granule, self.flavour, self.mode, self.cpu,
+                      "gicv" + options["GIC"]]
+        self.facts += [w for w in has + FLAVOURS[self.flavour][1:]
+                       if w not in MODES + GRANULES]
+        self.facts += ["feature"] * self.has_feature() + names
+
+    def bad(self, why):
+        raise Error(f"unknown CELL {self.name}: {why} (a cell is BASE[-base|-deb|-debug|-stock]"
+                    "-GRANULE-CPU-MODE, as in 6.1-4k-max-vhe)")
+
+    def option(self, name):
+        """The assignments of +OPTION"""
+        for pattern, values in OPTIONS.items():
+            match = re.fullmatch(re.escape(pattern).replace(r"\*", r"([1-9]\d?)"), name)
+            if match:
+                number = match[1] if match.groups() else ""
+                return dict(v.replace("*", number).split("=") for v in values)
+        self.bad(f"no CPU {self.cpu}{name}, there are: {listed(CPUS)}, with {listed(OPTIONS)}")
+
+    def has_feature(self):
+        """Has the kernel that boots it? A base whose series has a part of that name has not
+        by itself."""
+        return self.flavour not in ("base", "stock") or "feature" not in parts(self.base)
+
+    def unable(self, version):
+        """Why this QEMU cannot run it, or nothing"""
+        for line in lines(os.path.join(HERE, "hosts")):
+            if line.startswith("cannot "):
+                what, why = line.split(" : ", 1)
+                _, pattern, *words = what.split()
+                if fnmatch.fnmatchcase(version, pattern) and all(
+                        set(w.split(",")) & set(self.facts) for w in words):
+                    return why
+        return ""
+
+
+# The sets
+
+@functools.lru_cache(None)
+def parts(base):
+    """The parts of its series"""
+    with open(os.path.join(ROOT, "series-" + base), encoding="utf-8") as f:
+        return re.findall(r"^# \[([\w-]+)", f.read(), re.M)
+
+
+def sets():
+    """The lines of each set, with those of the sets that it has, too"""
+    found, heads = {}, {}
+    for line in lines(os.path.join(HERE, "sets")):
+        if line.startswith("["):
+            name, *heads[name] = line[1:-1].split()
+            found[name] = []
+        else:
+            found[name].append(line)
+    for name, others in heads.items():
+        found[name][:0] = [line for other in others for line in found[other]]
+    return found
+
+
+SETS = sets()
+FULL = {words[0] for s in SETS.values() for words in map(str.split, s) if words[1:] == ["full"]}
+
+
+def every():
+    """Each host there is with the series, and each CPU and mode with the controls"""
+    for base in BASES:
+        for kernel in ("4k", "16k", "64k", "base-4k", "stock-4k", "stock-16k", "debug-4k"):
+            for cpu in CPUS:
+                for gic in ("", "+gicv2")[:1 if "-" in kernel else 2]:
+                    for mode in MODES:
+                        name = f"{base}-{kernel}-{cpu}{gic}-{mode}"
+                        try:
+                            yield Cell(name).name
+                        except Error:
+                            pass
+
+
+def cells_of(names, base=None, shard=None):
+    """The cells of these names, each once"""
+    found = []
+    if not names:
+        raise Error("no cells to run: CELLS= is empty, leave it out, or name cells, or "
+                    + ", or ".join(("core", "wide", "all")))
+    for name in names:
+        if name == "all":
+            found += [line.split()[0] for line in SETS["wide"]] + list(every())
+        elif name in SETS:
+            found += [line.split()[0].replace("BASE", base or "6.1") for line in SETS[name]]
+        elif "-" in name:
+            found.append(Cell(name).name)
+        else:
+            raise Error(f"no cells named {name}, there are: {listed(SETS)} all")
+    found = [name for name in dict.fromkeys(found) if name.count("-") > 2]
+    found = [name for name in found if not base or name.startswith(base + "-")]
+    if not found:
+        raise Error(f"no cell of base {base} is among: {listed(names)}")
+    return [name for name in found if name in part(found, *shard)] if shard else found
+
+
+def steps_of(names):
+    """What else is run: each step, and its arguments"""
+    found = {}
+    for name in names:
+        for line in SETS.get("wide" if name == "all" else name, []):
+            step, *args = line.split()
+            if step.count("-") < 3:
+                found.setdefault(step, args)
+    return found
+
+
+def part(names, number, of):
+    """The cells of one shard: those of a kernel stay together, as to build that is what
+    takes long, and the shards take as much CPU time as has been recorded in ./costs"""
+    costs = {words[0]: int(words[1]) for words in map(str.split, lines(
+        os.path.join(HERE, "costs")))}
+    groups, shards = {}, [[0, []] for _ in range(of)]
+    for name in names:
+        groups.setdefault(Cell(name).kernel, []).append(name)
+    sums = {kernel: costs.get(kernel, 0) + sum(costs.get(c, 60) for c in cells)
+            for kernel, cells in groups.items()}
+    for kernel in sorted(groups, key=lambda k: (-sums[k], k)):
+        shard = min(shards, key=lambda s: s[0])
+        shard[0] += sums[kernel]
+        shard[1] += groups[kernel]
+    return shards[number - 1][1]
+
+
+def shard_of(text):
+    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", text)
+    if not match or int(match[1]) > int(match[2]):
+        raise Error(f"SHARD={text} is no part, as in SHARD=2/5")
+    return int(match[1]), int(match[2])
+
+
+def main(args):
+    if args[:1] == ["cell"] and 1 < len(args) < 4:
+        cell = Cell(args[1])
+        found = dict(BASE=cell.base, FLAVOUR=cell.flavour, GRANULE=cell.granule,
+                     KERNEL=cell.kernel, QEMU_CPU=cell.qemu_cpu, MODE=cell.mode,
+                     FACTS=listed(cell.facts), CANNOT=cell.unable((args + [""])[2]))
+        found.update(cell.options)
+        print(*(f"{key}={shlex.quote(value)}" for key, value in found.items()), sep="\n")
+    elif args[:1] == ["list"]:
+        base, shard = None, None
+        while args[1:2] in (["-b"], ["-s"]) and args[2:]:
+            option, value = args[1:3]
+            base, shard = (value, shard) if option == "-b" else (base, shard_of(value))
+            del args[1:3]
+        print(*cells_of(args[1:], base, shard), sep="\n")
+    else:
+        raise Error("usage: cells.py cell CELL [VERSION] | list [-b BASE] [-s N/M] NAME...")
+
+
+if __name__ == "__main__":
+    run(main)

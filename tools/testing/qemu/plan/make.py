@@ -1,0 +1,326 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""What make has to know of cells, kernels and files
+
+make.py KEY=VALUE... [GOAL...]    the KEYs are knobs of the Makefile, "?" the name of one
+                                  that somebody has set
+
+Prints lines of make, each as a word with "^" for a space: lists of cells; what else files
+are made of than by the Makefile's patterns; and facts of bases, kernels and cells, as
+tree.6.1-4k.
+"""
+import fnmatch
+import functools
+import glob
+import os
+import re
+import subprocess
+
+from cells import BASES, EMULATORS, FLAVOURS, FULL, ROOT, Cell, Error, cells_of, lines, listed, \
+    run, shard_of, steps_of, stocks
+
+QEMU = "tools/testing/qemu"
+KVM = "tools/testing/selftests/kvm"
+KNOBS = ("APPEND AUTHOR BASE CELL CELLS DURATION FORCE GRANULE KSRC LIMIT MUTANT O PART QEMU ROW "
+         "SHARD SIGNOFF SUITE TEST V").split()
+# The kernel of vfio_bar_vmm's VM
+VM_KERNEL = "6.1-stock-4k"
+# The tests of verbs
+TESTS = {"demo": "vfio_bar_memattr", "demo-vm-runs": "vfio_bar_vmm", "stress": "vfio_bar_stress",
+         "bench": "vfio_bar_[bv][em]*"}
+
+
+@functools.lru_cache(None)
+def claims():
+    """Of each base the files of its series, and the patches that lend a message"""
+    found = {}
+    for line in shell('for base in $1; do echo "$base" $(series_entries $base); '
+                      'echo "$base" $(series_messages $base); done', listed(BASES)).splitlines():
+        base, *files = line.split()
+        found.setdefault(base, []).append(files)
+    return found
+
+
+def shell(script, *args):
+    """What a script with the functions of tools/series prints"""
+    said = subprocess.run(["sh", "-c", ". tools/series/lib.sh; " + script, "sh", *args], cwd=ROOT,
+                          env=dict(os.environ, root="."), stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    if said.returncode:
+        raise Error(said.stdout.strip().removeprefix("error: "))
+    return said.stdout.strip()
+
+
+class Plan:
+    """What the Makefile is to do for some goals, in lines of make"""
+
+    def __init__(self, knobs, goals):
+        self.knobs, self.goals, self.out = knobs, goals, []
+        self.o = knobs["O"]
+        self.claims = claims()
+        self.gone = [os.path.basename(f)[:-len(".tar.xz.gone")] for f in glob.glob(
+            os.path.join(self.o, "source", "*.gone"))]
+
+    def say(self, line):
+        self.out.append(line.replace(" ", "^"))
+
+    def needs(self, targets, *prerequisites):
+        """Name them, too: what only patterns name, make removes in the end"""
+        self.say(f"{targets}: {listed(p for p in prerequisites if p)}")
+
+    def set(self, name, value):
+        self.say(f"{name} := {value}")
+
+    # Which cells
+
+    def decide(self):
+        """BASE, CELL, and the cells of the verbs"""
+        k, goals = self.knobs, self.goals
+        for name in k["?"]:
+            if name not in KNOBS:
+                raise Error(f"unknown variable {name}, there are: {listed(KNOBS)}")
+        if re.search("[ :]", k["O"] + k["CURDIR"]):
+            raise Error(f"neither O={k['O']} nor the path {k['CURDIR']} may have a space or a "
+                        "colon in it: the kernel does not build there")
+        self.ksrc = k["KSRC"] and shell('kernel_base "$1"', k["KSRC"])
+        base = k["BASE"] or self.ksrc
+        cell = Cell(k["CELL"] or f"{base or '6.1'}-{k['GRANULE'] or '4k'}-max-vhe")
+        if self.ksrc and cell.base != self.ksrc:
+            raise Error(f"KSRC={k['KSRC']} is {self.ksrc}.y, CELL={cell.name} is of {cell.base}:"
+                        " name no other base")
+        self.base, self.cell = cell.base, cell
+        k["TEST"] = listed(TESTS[g] for g in goals if g in TESTS) or k["TEST"]
+        if k["SUITE"] not in ("series", "own", "own-all"):
+            raise Error(f"unknown SUITE {k['SUITE']}, there are: series own own-all")
+        if "stress" in goals and not re.fullmatch("[1-9][0-9]*", k["DURATION"]):
+            raise Error(f"DURATION={k['DURATION']} is no number of seconds, as in DURATION=600")
+        sets_of = {"demo": "demo", "demo-vm": "demo-vm", "demo-vm-runs": "demo-vm",
+                   "bench": "bench"}
+        self.verbs = {name: cells_of([name], self.ksrc or None) for name in set(
+            sets_of[g] for g in goals if g in sets_of) if name != "demo-vm"}
+        if {"demo-vm", "demo-vm-runs"} & set(goals):
+            self.verbs["demo-vm"] = cells_of(["demo-vm"])
+        if "deb" in goals:
+            self.verbs["deb"] = [f"{self.base}-deb-4k-max-vhe"]
+        self.check, self.steps = [], {}
+        if {"check", "sources", "results", "report"} & set(goals):
+            names = k["CELLS"].split()
+            self.check = cells_of(names, self.ksrc or None, k["SHARD"] and shard_of(k["SHARD"]))
+            self.steps = steps_of(names)
+            if k["SHARD"] and not any(Cell(c).kernel == "6.1-4k" for c in self.check):
+                self.steps = {}  # They take that kernel.
+            if self.ksrc:
+                # The harness's own tests are not about this tree, nor are others' mutants.
+                own = set(self.mutants_of("*", self.ksrc))
+                self.steps["mutants"] = [m for m in self.steps.get("mutants", []) if m in own]
+                self.steps = {s: args for s, args in self.steps.items()
+                              if s == "lint-fast" or args}
+        self.compared = [cell.name] if "regression" in goals else [
+            f"{b}-4k-max-vhe" for b in self.floors() if any(
+                c.startswith(b + "-") for c in self.check)] if "all" in k["CELLS"].split() else []
+        self.mutants = self.steps.get("mutants") or "mutants" in goals and self.mutants_of(
+            k["MUTANT"], k["BASE"] or self.ksrc) or []
+
+    @staticmethod
+    def floors():
+        return [line.split()[0] for line in lines(os.path.join(ROOT, QEMU, "judge/expect/floors"))]
+
+    @staticmethod
+    def heads():
+        """The mutants: name, and the lines before the patch"""
+        for path in sorted(glob.glob(os.path.join(ROOT, QEMU, "mutants/*/*.patch"))):
+            with open(path, encoding="utf-8") as f:
+                yield os.path.basename(path)[:-len(".patch")], f.read().split("\n---\n")[0]
+
+    def mutants_of(self, pattern, base):
+        return [name for name, head in self.heads() if fnmatch.fnmatchcase(name, pattern) and (
+            "\nExcused:" in head or not base or f"\nCell: {base}-" in head)]
+
+    # What they take
+
+    def sources(self, base):
+        o, tree = f"{self.o}/{base}", f"{self.o}/{base}/tree"
+        whence = "FORCE" if base == self.ksrc else f"{self.o}/source/{base}.tar.xz.package"
+        files, messages = self.claims[base]
+        if base == self.ksrc:
+            self.set(f"ksrc.{base}", self.knobs["KSRC"])
+        self.needs(f"{tree}/.git/source {tree}-base/.git/source", f"{self.o}/source/{base}.id",
+                   whence)
+        self.needs(f"{tree}/.git/replayed", f"series-{base}", *files, *messages)
+        uuid = f"{self.o}/uuid-arm64" if any(
+            os.path.basename(f) == f"link-libvfio-{base}.patch" for f in files) else ""
+        tests = [f[len(KVM) + 1:-2] for f in files
+                 if f.startswith(KVM + "/arm64/") and f.endswith(".c")]
+        self.set(f"tests.{base}", listed(tests))
+        self.set(f"uuid.{base}", uuid)
+        self.needs(f"{o}/selftests/kselftest-kvm.tar.gz", f"series-{base}", uuid)
+        self.watch(f"{base}/headers/", f"{tree}/include/uapi {tree}/arch/arm64/include/uapi")
+        self.watch(f"{base}/selftests/", f"{tree}/{KVM} {tree}/tools/testing/selftests -maxdepth 5")
+        self.watch(f"{base}/deb/", self.kernel_in(tree))
+        self.needs(listed(f"{o}/{d}/.source" for d in ("headers", "selftests", "deb")),
+                   f"{tree}/.git/replayed")
+        self.needs(f"{o}/headers/.done", f"{o}/headers/.source")
+        self.needs(f"{o}/base-selftests/kselftest-kvm.tar.gz", f"{QEMU}/judge/expect/base-selftests-{base}")
+
+    def watch(self, what, where):
+        """Of what the time of WHAT.source is: what find has to look at"""
+        self.set("watch." + what, where.replace("(", "\\(").replace(")", "\\)"))
+
+    @staticmethod
+    def kernel_in(tree):
+        """What of a tree a kernel is made of"""
+        skipped = (".git", "Documentation", "tools/testing")
+        return listed([tree] + [f"-path '{tree}/{d}' -prune -o" for d in skipped])
+
+    def kernel(self, cell):
+        """A kernel, its test module, and what boots in it"""
+        k, base, build = cell.kernel, cell.base, FLAVOURS[cell.flavour][0]
+        o, tree, headers, config = f"{self.o}/kernel/{k}", f"{self.o}/{base}/{build}", [], ""
+        patched = f"{self.o}/{base}/tree"
+        self.set(f"base.{k}", base)
+        self.set(f"build.{k}", build)
+        self.set(f"modules.{k}", o + ("/drivers" if build.startswith("tree") else "/boot-modules"))
+        if build.startswith("tree"):
+            fragments = [f"{QEMU}/build/config/{name}" for name in (
+                "all", base, cell.granule, cell.flavour, "kunit")]
+            kunit = build == "tree" and any(f.endswith("_kunit.c") for f in self.claims[base][0])
+            fragments = [f for f in fragments[:4] if os.path.exists(os.path.join(ROOT, f))
+                         ] + fragments[4:] * kunit
+            self.set(f"tree.{k}", tree)
+            self.watch(f"kernel/{k}/", self.kernel_in(tree))
+            self.set(f"fragments.{k}", listed(fragments))
+            ready = "source" if build == "tree-base" else "replayed"
+            self.needs(f"{o}/.config", *fragments, f"{patched}/.git/replayed",
+                       f"{tree}/.git/{ready}")
+            self.needs(f"{o}/.source", f"{tree}/.git/{ready}")
+            self.needs(f"{o}/.built", f"{o}/.config", f"{o}/.source")
+            headers = [f"{tree}/include {tree}/arch/arm64 ( -name '*.h' -o -path '*/test_modules/*' )"]
+            config = f"{o}/.config"
+        elif build == "debian":
+            self.set(f"stock.{k}", f"{BASES[base][0]} {stocks(base)[cell.granule]}")
+            self.needs(f"{o}/.built", f"{QEMU}/build/fetch-stock-kernel",
+                       f"{QEMU}/build/debian-unpack", f"{QEMU}/build/modules")
+        else:
+            self.needs(f"{o}/.built", f"{QEMU}/build/deb-kernel", f"{QEMU}/build/modules",
+                       f"{self.o}/{base}/deb/.built")
+        self.needs(f"{o}/.headers.source", f"{patched}/.git/replayed", f"| {o}/.built")
+        self.watch(f"kernel/{k}/.headers", listed([f"{patched}/{KVM}/test_modules"] + headers))
+        self.needs(f"{o}/test_modules/kvm_memattr.ko", f"{o}/.headers.source", config)
+        self.needs(f"{o}/initramfs.cpio", f"{self.o}/{base}/selftests/kselftest-kvm.tar.gz")
+
+    def emulator(self, cell):
+        """What a cell takes: the newer one for those that ask for it, but QEMU= wins"""
+        newer = cell.emulator and not self.knobs["QEMU"]
+        return [f"{self.o}/{cell.emulator}/qemu-system-aarch64" if newer else f"{self.o}/.qemu"]
+
+    def boots(self, cell, runs):
+        """A cell: its boot, that of "run", and of the base's own selftests"""
+        c, k, o = cell.name, f"{self.o}/kernel/{cell.kernel}", self.o
+        pattern = self.knobs["TEST"] or "*"
+        needs = [f"{k}/.built"] + self.emulator(cell)
+        self.set(f"kernel.{c}", cell.kernel)
+        self.set(f"base.{c}", cell.base)
+        self.set(f"trees.{c}", listed(dict.fromkeys([f"{o}/{cell.base}/tree"] + (
+            [f"{o}/{cell.base}/tree-base"] if cell.flavour == "base" else []))))
+        self.set(f"emulator.{c}", self.knobs["QEMU"] or (needs[1] if cell.emulator else
+                                                         "qemu-system-aarch64"))
+        if cell.flavour == "debug":
+            self.set(f"limit.{c}", "2400")
+        if c not in FULL:
+            self.set(f"short.{c}", "y")
+        # A VM within a VM takes minutes on a debug kernel, and no new path of it.
+        whole, run = (f"{k}/initramfs{'-vmm' * vmm}.cpio" for vmm in (
+            cell.flavour != "debug", fnmatch.fnmatchcase("vfio_bar_vmm", pattern)))
+        self.set(f"whole.{c}", whole)
+        self.set(f"initramfs.{c}", run)
+        self.needs(f"{o}/cell/{c}/booted", whole, *needs)
+        own = self.knobs["SUITE"].startswith("own")
+        self.needs(f"run-{c}", *needs, f"{o}/{cell.base}/base-selftests.cpio" if own
+                   else run)
+        if c in runs:
+            self.needs(f"{o}/base-selftests/{c}/ran", *needs,
+                       f"{o}/{cell.base}/base-selftests.cpio")
+
+    def lines(self):
+        self.decide()
+        k, o, goals = self.knobs, self.o, self.goals
+        pristine = {c: Cell(c).pristine for c in self.compared}
+        heads = dict(self.heads()) if self.mutants else {}
+        takes = sorted(set(re.findall(r"^Cell: (.*)", "\n".join(
+            heads[m] for m in self.mutants if m in heads), re.M)))
+        named = [m[1] for g in goals for m in [re.match(
+            r"(?:run-|.*/cell/)([^/]*?)(?:/pass|/booted)?$", g)] if m and m[1].count("-") > 2]
+        cells = [Cell(c) for c in dict.fromkeys(
+            [self.cell.name] + self.check + takes + named + [c for v in self.verbs.values()
+             for c in v] + self.compared + list(pristine.values()))]
+        kernels = {c.kernel: c for c in [Cell(n + "-max-vhe") for n in (
+            VM_KERNEL, *(b + "-4k" for b in BASES))] + cells}
+        for name, value in (
+                ("override BASE", self.base), ("override CELL", self.cell.name),
+                ("override TEST", k["TEST"]),
+                ("bases", listed(BASES)), ("check", listed(self.check)),
+                ("mutants", listed(self.mutants)),
+                ("full", int({"wide", "all"} & set(k["CELLS"].split()) != set() and not k["SHARD"]
+                             and not self.ksrc)),
+                ("vm-kernel", VM_KERNEL),
+                ("steps", listed(list(self.steps) + [f"base-selftests-{c}" for c in pristine]))):
+            self.set(name, value)
+        for verb, those in self.verbs.items():
+            self.set(verb + "-cells", listed(those))
+        self.needs("tree", f"{o}/{self.base}/" + (
+            "tree-base/.git/source" if self.cell.flavour == "base" else "tree/.git/replayed"))
+        self.needs("kernel", f"{o}/kernel/{self.cell.kernel}/.built")
+        self.needs("image boot", f"{o}/kernel/{self.cell.kernel}/initramfs.cpio")
+        self.needs("boot", *self.emulator(self.cell))
+        for name, (major, suite) in EMULATORS.items():
+            self.set("emulator." + name, f"{major} {suite}")
+            self.needs(f"{o}/{name}/qemu-system-aarch64", f"{QEMU}/build/emulator")
+        for base in BASES:
+            self.sources(base)
+        for cell in kernels.values():
+            self.kernel(cell)
+        for cell in cells:
+            self.boots(cell, list(pristine) + list(pristine.values()))
+        # The sources first, as one may not be there any more; kernels, the longest, next.
+        lost = [c for c in self.check if Cell(c).base in self.gone and Cell(c).base != self.ksrc]
+        here = [c for c in self.check if c not in lost]
+        self.set("sources", listed(f"{o}/{b}/tree/.git/replayed" for b in dict.fromkeys(
+            Cell(c).base for c in self.check) if b != self.ksrc))
+        done = {c: f"{o}/cell/{c}/pass" for c in here}
+        done.update({s: f"{o}/results/{s}/pass" for s in list(self.steps) + [
+            f"base-selftests-{c}" for c in pristine]})
+        for name, target in done.items():
+            self.needs(f"reached-{name}", target)
+        self.needs("results", *dict.fromkeys(f"{o}/kernel/{Cell(c).kernel}/.built" for c in here),
+                   *(f"reached-{name}" for name in done))
+        for c, p in pristine.items():
+            self.needs(f"{o}/base-selftests/{c}/ran", f"| {o}/base-selftests/{p}/ran")
+            self.needs(f"{o}/results/base-selftests-{c}/pass", f"{o}/base-selftests/{c}/ran",
+                       f"{o}/base-selftests/{p}/ran", f"{QEMU}/judge/expect/base-selftests-{Cell(c).base}")
+            self.set(f"pristine.{c}", p)
+        takes = [w for c in map(Cell, takes) for w in (
+            f"{o}/kernel/{c.kernel}/.built", f"{o}/kernel/{c.kernel}/initramfs.cpio",
+            *self.emulator(c))]
+        self.needs(f"{o}/results/mutants/pass mutants", *dict.fromkeys(takes))
+        self.needs(f"{o}/results/harness/pass", f"{o}/kernel/6.1-4k/initramfs.cpio", *(
+            f"{o}/{b}/tree/.git/replayed" for b in BASES if b not in self.gone))
+        self.needs(f"{o}/vmm.cpio", f"{o}/kernel/{VM_KERNEL}/.built",
+                   f"{o}/kernel/{VM_KERNEL}/test_modules/kvm_memattr.ko")
+        return self.out
+
+
+def main(args):
+    knobs, goals = {"?": []}, []
+    for arg in args:
+        key, is_knob, value = arg.partition("=")
+        if key == "?":
+            knobs["?"].append(value)
+        elif is_knob:
+            knobs[key] = value
+        else:
+            goals.append(arg)
+    print(*Plan(knobs, goals).lines(), sep="\n")
+
+
+if __name__ == "__main__":
+    run(main)

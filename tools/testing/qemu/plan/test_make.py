@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""Tests of make.py and verbs.py"""
+import os
+import tempfile
+import unittest
+
+import cells
+import make
+import verbs
+
+
+class Make(unittest.TestCase):
+    knobs = {"O": "build", "CURDIR": "/src", "BASE": "", "CELL": "", "GRANULE": "",
+             "CELLS": "core", "DURATION": "60", "KSRC": "", "MUTANT": "*", "QEMU": "",
+             "SHARD": "", "SUITE": "series", "TEST": "", "?": []}
+
+    def lines(self, *goals, **knobs):
+        return [line.replace("^", " ") for line in
+                make.Plan(dict(self.knobs, **knobs), goals).lines()]
+
+    def test_every_cell_of_a_check_has_its_kernel_and_its_result(self):
+        lines = self.lines("results", CELLS="wide")
+        results = next(line for line in lines if line.startswith("results: "))
+        for name in cells.cells_of(["wide"]):
+            self.assertIn(f"reached-{name}", results)
+            self.assertIn(f"build/kernel/{cells.Cell(name).kernel}/.built", results)
+            self.assertIn(f"reached-{name}: build/cell/{name}/pass", lines)
+
+    def test_what_patterns_alone_would_name_is_named(self):
+        lines = self.lines("results", CELLS="wide")
+        for target in ("6.12/headers/.done", "kernel/6.12-stock-16k/test_modules/kvm_memattr.ko",
+                       "kernel/7.3-64k/test_modules/kvm_memattr.ko"):
+            self.assertTrue(any(line.startswith(f"build/{target}: ") for line in lines), target)
+
+    def test_what_is_wrong_with_a_knob_is_said(self):
+        for knobs, why in (({"?": ["CEL"]}, "unknown variable CEL, there are: "),
+                           ({"SUITE": "mine"}, "unknown SUITE mine"),
+                           ({"DURATION": "1m"}, "DURATION=1m is no number of seconds"),
+                           ({"O": "a b"}, "may have a space or a colon"),
+                           ({"CURDIR": "/a:b"}, "may have a space or a colon"),
+                           ({"GRANULE": "5k"}, "no granule 5k"), ({"BASE": "9.9"}, "no base 9.9"),
+                           ({"KSRC": "/none"}, "is not a kernel tree")):
+            with self.assertRaisesRegex(cells.Error, why):
+                self.lines("stress", **knobs)
+
+    def test_a_tree_of_the_users_own_decides_on_the_base(self):
+        with tempfile.TemporaryDirectory() as ksrc:
+            with open(os.path.join(ksrc, "Makefile"), "w", encoding="utf-8") as f:
+                f.write("VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 999\n")
+            lines = self.lines("check", KSRC=ksrc, CELLS="wide")
+            self.assertIn("override BASE := 6.12", lines)
+            self.assertNotIn(" 6.1-", next(x for x in lines if x.startswith("check := ")))
+            self.assertIn("build/6.12/tree/.git/source build/6.12/tree-base/.git/source: "
+                          "build/source/6.12.id FORCE", lines)
+            with self.assertRaisesRegex(cells.Error, "is 6.12.y, CELL=6.1-4k-max-vhe is of 6.1"):
+                self.lines("run", KSRC=ksrc, CELL="6.1-4k-max-vhe")
+
+    def test_cells_of_a_base_that_is_gone_are_left_out(self):
+        with tempfile.TemporaryDirectory() as o:
+            os.mkdir(os.path.join(o, "source"))
+            with open(os.path.join(o, "source", "7.3.tar.xz.gone"), "w", encoding="utf-8") as f:
+                f.write("Debian's suite has no linux-source-7.3 any more\n")
+            results = next(x for x in self.lines("results", O=o) if x.startswith("results: "))
+            self.assertNotIn("7.3", results.replace(o, ""))
+            self.assertIn("6.1-4k-max-vhe", results)
+
+    def test_the_newer_emulator_is_needed_where_it_is_asked_for(self):
+        name = "6.1-4k-max+qemu11-vhe"
+        self.assertIn(f"run-{name}: build/kernel/6.1-4k/.built build/qemu11/qemu-system-aarch64 "
+                      "build/kernel/6.1-4k/initramfs-vmm.cpio", self.lines("run", CELL=name))
+        self.assertIn(f"emulator.{name} := /opt/q", self.lines("run", CELL=name, QEMU="/opt/q"))
+
+    def test_a_vmm_is_there_if_its_test_may_run(self):
+        for test, has in (("", True), ("vfio_bar_*", True), ("vfio_bar_vmm", True),
+                          ("vfio_bar_[bv][em]*", True), ("vfio_bar_memattr", False)):
+            line = [x for x in self.lines("run", TEST=test) if x.startswith("initramfs.6.1-4k-")]
+            self.assertEqual(has, line[0].endswith("-vmm.cpio"), test)
+
+
+class Verbs(unittest.TestCase):
+    def test_help_has_each_verb_and_no_long_line(self):
+        text = list(verbs.help_text())
+        self.assertLessEqual(max(map(len, text)), 95)
+        for verb in ("demo", "check", "why", "mutants", "clean"):
+            self.assertTrue(any(line.startswith("make " + verb) for line in text), verb)
+
+    def test_what_a_verb_takes(self):
+        self.assertEqual(["source"], verbs.uses(["series"]))
+        self.assertEqual(["boot", "build", "source"], verbs.uses(["build/cell/X/pass"]))
+        self.assertEqual([], verbs.uses(["clean"]))
+        self.assertIn("test", verbs.uses(["demo", "check"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
