@@ -26,7 +26,7 @@ leaves DIR/result.json:
                     status  "pass", "fail", "skip"; "xfail": it failed as it has to;
                             "flaky": it passed when it was run again
                     why     reason of a skip, cause of a failure, or what was observed
-  boot      what boot/run wrote to DIR/boot: qemu, version, status, hung, suite, test ...
+  boot      what boot/run wrote to DIR/boot: facts, qemu, version, status, hung, suite ...
   source    what is tested, from DIR/source: base, version, series, edited ...
   guest     what the guest said of itself: kernel, debian, tainted, complete
 
@@ -225,8 +225,8 @@ class Line:
 
 
 def applies(heading, tags):
-    """Do all words of a heading hold of the cell? A word is one or more patterns,
-    with commas between, of which one has to match; !WORD is the opposite."""
+    """Do all words of a heading hold? A word is one or more patterns of a tag, with
+    commas between, of which one has to match; !WORD is the opposite."""
     return all(any(fnmatch.fnmatchcase(tag, pattern) for tag in tags
                    for pattern in word.lstrip("!").split(",")) != word.startswith("!")
                for word in heading.split())
@@ -237,7 +237,7 @@ class Expectations:
 
     skips has the reasons for which a row may be skipped, fails the rows that have
     to fail, and what has to be observed. Both have sections: "[WORD...]", with the
-    words that have to match the name of the cell, or qemu-VERSION.
+    words that have to match the tags: a cell's facts and qemu-VERSION, or a step's name.
     """
 
     def __init__(self, directory, tags):
@@ -351,7 +351,10 @@ def judge_cell(name, directory, path, expect=EXPECT):
     suite = boot.get("suite", "series")
     result = {"name": name, "kind": "cell", "problems": [], "control": False, "tests": [],
               "boot": boot, "source": source, "guest": {}}
-    expected = Expectations(expect, [name, "qemu-" + boot.get("version", "")])
+    facts = boot.get("facts", "").split()
+    if not facts:
+        raise Error(f"{name}: {directory}/boot has no line facts=: boot it again")
+    expected = Expectations(expect, facts + ["qemu-" + boot.get("version", "")])
     if boot.get("skip"):
         result["tests"] = [{"name": "(the cell)", "rows": [row("(all)", "skip", boot["skip"])]}]
         expected.judge("(the cell)", result["tests"][0]["rows"][0])
