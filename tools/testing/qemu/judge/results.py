@@ -26,6 +26,7 @@ leaves DIR/result.json:
                     status  "pass", "fail", "skip"; "xfail": it failed as it has to;
                             "flaky": it passed when it was run again
                     why     reason of a skip, cause of a failure, or what was observed
+                    by      of a "skip" and an "xfail": the line of expect/, as "skips:12"
   boot      what boot/run wrote to DIR/boot: facts, qemu, version, status, hung, suite ...
   source    what is tested, from DIR/source: base, version, series, edited ...
   guest     what the guest said of itself: kernel, debian, tainted, complete
@@ -79,6 +80,11 @@ def pairs(path):
 
 def row(name, status, why=""):
     return {"name": name, "status": status, "why": why}
+
+
+def same_reason(why):
+    """A reason without what differs from row to row: addresses, and names of devices"""
+    return re.sub(r"\b0x[0-9a-f]{8,}\b|\b[0-9a-f]{4}(:[0-9a-f]{2}){2}\.\d", "...", why)
 
 
 def count(tests, status):
@@ -210,8 +216,8 @@ def parse_tap(lines):
 class Line:
     """A line of expect/: [?] TEST | REGEX [| REGEX]"""
 
-    def __init__(self, where, text):
-        self.where, self.met = where, False
+    def __init__(self, where, heading, text):
+        self.where, self.heading, self.text, self.met = where, heading, text, False
         self.optional = text.startswith("? ")
         fields = text[2 * self.optional:].split(" | ")
         try:
@@ -232,6 +238,28 @@ def applies(heading, tags):
                for word in heading.split())
 
 
+def expect_lines(path):
+    """The lines of a file of expect/"""
+    text = read(path)
+    if text is None:
+        raise Error(f"{path} is missing")
+    lines, heading = [], ""
+    for number, line in enumerate(text, 1):
+        if line.startswith("["):
+            if not line.endswith("]"):
+                raise Error(f"{path}:{number}: a heading is [WORD...]")
+            heading = line[1:-1]
+        elif line and not line.startswith("#"):
+            lines.append(Line(f"{os.path.basename(path)}:{number}", heading, line))
+    return lines
+
+
+def all_lines(directory=EXPECT):
+    """Each line of expect/ by what a row's "by" says"""
+    return {line.where: line for name in ("skips", "fails")
+            for line in expect_lines(os.path.join(directory, name))}
+
+
 class Expectations:
     """The lines of a directory that apply to a cell
 
@@ -241,28 +269,13 @@ class Expectations:
     """
 
     def __init__(self, directory, tags):
-        self.skips, self.fails = (self.load(os.path.join(directory, name), tags)
-                                  for name in ("skips", "fails"))
-
-    @staticmethod
-    def load(path, tags):
-        lines, here = [], True
-        text = read(path)
-        if text is None:
-            raise Error(f"{path} is missing")
-        for number, line in enumerate(text, 1):
-            if line.startswith("["):
-                if not line.endswith("]"):
-                    raise Error(f"{path}:{number}: a heading is [WORD...]")
-                here = applies(line[1:-1], tags)
-            elif line and not line.startswith("#"):
-                entry = Line(f"{os.path.basename(path)}:{number}", line)
-                if here:
-                    lines.append(entry)
-        return lines
+        self.skips, self.fails = (
+            [line for line in expect_lines(os.path.join(directory, name))
+             if applies(line.heading, tags)] for name in ("skips", "fails"))
 
     def allows(self, test, why):
-        return any(line.matches(test, why) for line in self.skips)
+        """The line that allows a skip, or None"""
+        return next((line for line in self.skips if line.matches(test, why)), None)
 
     def judge(self, test, r):
         """Turn what a row says into what it means here."""
@@ -278,12 +291,16 @@ class Expectations:
             elif status == "fail" and line.seen and not line.seen.search(r["why"]):
                 r["why"] = f"it has to fail with /{line.seen.pattern}/, not so:\n{r['why']}"
             elif status == "fail":
-                r["status"] = "xfail"
+                r.update(status="xfail", by=line.where)
                 line.met = True
             break
-        if r["status"] == "skip" and not self.allows(test, r["why"]):
-            r.update(status="fail", why="skipped, for a reason that expect/skips does not "
-                     "allow here: " + r["why"])
+        if r["status"] == "skip":
+            line = self.allows(test, r["why"])
+            if line:
+                r["by"] = line.where
+            else:
+                r.update(status="fail", why="skipped, for a reason that expect/skips does not "
+                         "allow here: " + r["why"])
 
     def unmet(self, pattern):
         """The lines for which no row has failed, of tests that were asked for"""

@@ -173,6 +173,11 @@ class Skips(Case):
         result = self.judge(ktap=KTAP.replace("# SKIP no such CPU\nok 1", "# SKIP no device\nok 1"))
         self.red("three: skipped, for a reason that expect/skips does not allow here: no device", result)
 
+    def test_the_line_that_allows_it_is_kept(self):
+        rows = self.judge(skips="# x\n[!6.1]\n* | .\n\n[6.1]\nb | .\n* | ^no such CPU$\n")["tests"]
+        self.assertEqual([r.get("by") for test in rows for r in test["rows"]],
+                         [None, None, "skips:7", None, "skips:7"])
+
     def test_a_reason_that_another_host_is_allowed(self):
         for heading in ("6.12", "!6.1", "6.1 !max", "qemu-8.*", "6.1-4k-max-vhe"):
             self.red("that expect/skips does not allow",
@@ -227,6 +232,7 @@ class Controls(Case):
     def test_rows_that_have_to_fail(self):
         self.green("2 passed, 0 failed, 2 skipped, 1 failed as they have to", self.control())
         self.assertTrue(self.control()["control"])
+        self.assertEqual(self.control()["tests"][0]["rows"][0]["by"], "fails:2")
 
     def test_the_same_on_a_kernel_with_the_feature(self):
         self.red("a: one", self.judge(ktap=CONTROL, fails=FAILS))
