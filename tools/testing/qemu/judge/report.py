@@ -6,12 +6,15 @@ NAMEs are cells, whose results are in O/cell/NAME, and other steps, in O/results
 (see results.py). One without a result has failed. Prints a table, and leaves the same
 as a page for people, O/results/index.html, and all rows for programs, as TAP, in
 O/results/check.tap. The last line is "N passed, N failed, N skipped"; the exit status
-is the verdict. MADE, from the environment, is the exit status of the make that ran
-the steps: if it is not 0, something has failed, whatever the results say.
+is the verdict. From the environment:
+
+  MADE  the exit status of the make that ran the steps: if it is not 0, something has
+        failed, whatever the results say
+  FULL  1 if the cells are at least those of "core": then a line of expect/skips that
+        allowed nothing is named, as it may be there for nothing
 """
 import html
 import os
-import re
 import sys
 import time
 from collections import Counter
@@ -26,8 +29,8 @@ SHOWN = 50
 class Check:
     """The results of a check"""
 
-    def __init__(self, o, names, made=0):
-        self.o, self.cells, self.steps, self.failed = o, [], [], []
+    def __init__(self, o, names, made=0, full=False):
+        self.o, self.full, self.cells, self.steps, self.failed = o, full, [], [], []
         if not names:
             self.failed.append("no cells, and no other steps: nothing had to run")
         for name in names:
@@ -70,12 +73,17 @@ class Check:
 
     def reasons(self):
         """The reasons of skips, and how many rows each has"""
-        address = re.compile(r"\b0x[0-9a-f]{8}\b|[0-9a-f]{4}(:[0-9a-f]{2}){2}\.\d")
-        return Counter(address.sub("...", r["why"]) for _, _, r in self.rows("skip")).most_common()
+        return Counter(results.same_reason(r["why"]) for _, _, r in self.rows("skip")).most_common()
 
     def rows(self, status):
         return [(result, test["name"], r) for result in self.results for test in result["tests"]
                 for r in test["rows"] if r["status"] == status]
+
+    def useless(self):
+        """The lines of expect/skips that allowed nothing"""
+        used = {r.get("by") for _, _, r in self.rows("skip")}
+        return [f"{where}: [{line.heading}] {line.text}" for where, line in
+                results.all_lines().items() if where.startswith("skips:") and where not in used]
 
     def controls(self):
         """What the controls tell from a kernel with the feature, and what they do not"""
@@ -109,14 +117,16 @@ class Check:
             lines.setdefault(what, []).append(result["name"])
         return [f"{what}: {', '.join(names)}" for what, names in lines.items()]
 
-
     def sections(self):
         """All there is to say beside the table: titles, and lines"""
         flaky = [f"{result['name']}: {r['name']}: {r['why']}"
                  for result, _, r in self.rows("flaky")]
         skips = [f"{n:5}  {why}" for why, n in self.reasons()]
         all_of_them = (("Tested", self.tested()), ("Controls", self.controls()),
-                       ("Skipped, by reason", skips), ("Flaky", flaky), ("Failed", self.failed))
+                       ("Skipped, by reason", skips),
+                       ("Lines of expect/ that allowed nothing",
+                        self.useless() if self.full else []),
+                       ("Flaky", flaky), ("Failed", self.failed))
         return [(title, lines) for title, lines in all_of_them if lines]
 
 
@@ -249,7 +259,7 @@ def tap(check):
 def main(args, environ):
     if not args:
         raise results.Error("usage: report.py O NAME...")
-    check = Check(args[0], args[1:], int(environ.get("MADE") or 0))
+    check = Check(args[0], args[1:], int(environ.get("MADE") or 0), environ.get("FULL") == "1")
     os.makedirs(os.path.join(check.o, "results"), exist_ok=True)
     for name, lines in (("index.html", page(check)), ("check.tap", tap(check))):
         path = os.path.join(check.o, "results", name)

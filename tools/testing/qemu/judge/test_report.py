@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import unittest
+from unittest import mock
 
 import demo
 import report
@@ -41,10 +42,10 @@ class Case(unittest.TestCase):
     def step(self, name, marks=None, **fields):
         self.cell(name, marks or {name: "pass"}, "results", kind="tap", **fields)
 
-    def report(self, *names, made=""):
+    def report(self, *names, **environ):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            status = report.main([self.o, *names], {"MADE": made})
+            status = report.main([self.o, *names], environ)
         with open(os.path.join(self.o, "results/index.html"), encoding="utf-8") as f:
             self.page = f.read()
         with open(os.path.join(self.o, "results/check.tap"), encoding="utf-8") as f:
@@ -123,7 +124,7 @@ class Report(Case):
 
     def test_a_step_of_make_that_left_no_result(self):
         self.cell()
-        self.red("make: exit status 2: a step failed that left no result", "6.1-4k-max-vhe", made="2")
+        self.red("make: exit status 2: a step failed that left no result", "6.1-4k-max-vhe", MADE="2")
 
     def test_a_result_of_another_cell(self):
         os.rename(self.cell(), os.path.join(self.o, "cell/6.1-16k-max-vhe"))
@@ -145,6 +146,22 @@ class Report(Case):
         self.assertRegex(self.text, r"6.1-base-4k-max-vhe +x  ok ")
         self.assertIn("1 rows failed as they have to", self.text)
         self.assertIn("not ok 5 - 6.1-base-4k-max-vhe: a: row 1 # TODO has to fail", "\n".join(self.tap))
+
+    def test_lines_of_expect_that_allowed_nothing(self):
+        rows = [dict(results.row("one", "skip", "no such CPU"), by="skips:2")]
+        self.cell(tests=[{"name": "a", "rows": rows}, {"name": "b", "rows": tests(b="pass")[0]["rows"]}])
+        path = os.path.join(self.o, "skips")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("[!fwb]\na | ^no such CPU$\n[*]\n* | ^no <such> device$\n")
+        lines = {line.where: line for line in results.expect_lines(path)}
+        lines["fails:7"] = results.Line("fails:7", "*", "a | b")
+        with mock.patch.object(results, "all_lines", lambda: lines):
+            self.assertEqual(self.report("6.1-4k-max-vhe", FULL="1"), 0)
+            said = "Lines of expect/ that allowed nothing:\n  skips:4: [*] * | ^no <such> device$\n\n"
+            self.assertIn(said, self.text)
+            self.assertIn("<li>skips:4: [*] * | ^no &lt;such&gt; device$", self.page)
+            self.report("6.1-4k-max-vhe")
+            self.assertNotIn("allowed nothing", self.text + self.page)
 
     def test_what_no_control_tells_apart(self):
         self.cell("6.1-base-4k-max-vhe", control=True, marks={"a": "xfail pass", "b": "pass"})
