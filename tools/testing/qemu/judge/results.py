@@ -98,40 +98,51 @@ DIRECTIVE = re.compile(r"(.*?) *(?<!\\)#\s*(skip|todo|xfail)\b:? *(.*)", re.I)
 
 
 def parse_row(line):
-    """A row of TAP, or None. Only a skip is a skip: what a test calls its expected
-    failure is a skip with a reason that nobody allows."""
+    """The number and the row of a line of TAP, or None. Only a skip is a skip: what a
+    test calls its expected failure is a skip with a reason that nobody allows."""
     match = ROW.fullmatch(line)
     if not match:
         return None
     bad, number, name = match.groups()
     directive = DIRECTIVE.fullmatch(name)
     if not directive:
-        return row(name or "row " + number, "fail" if bad else "pass")
+        return int(number), row(name or "row " + number, "fail" if bad else "pass")
     name, word, why = directive.groups()
     if word.upper() != "SKIP":
         why = word.upper() + " " + why
-    return row(name or "row " + number, "fail" if bad else "skip",
-               why or "no reason given")
+    return int(number), row(name or "row " + number, "fail" if bad else "skip",
+                            why or "no reason given")
+
+
+def misplaced(numbered):
+    """What is wrong with the numbers and names of rows, or None: one that is printed
+    twice would stand for one that is missing."""
+    names = set()
+    for place, (number, r) in enumerate(numbered, 1):
+        if number != place or r["name"] in names:
+            return f"row {place} is \"{number} {r['name']}\": out of order, or there twice"
+        names.add(r["name"])
+    return None
 
 
 class Program:
     """A test program in the output of kselftest's runner"""
 
     def __init__(self, name):
-        self.name, self.rows, self.said, self.plan, self.result = name, [], [], None, None
-        self.left = None
+        self.name, self.numbered, self.said, self.plan, self.result = name, [], [], None, None
+        self.rows, self.left = [], None
 
     def line(self, line):
         """A line of the program's own"""
         plan = re.fullmatch(r"1\.\.(\d+)(?: *# *skip *(.*))?", line, re.I)
-        r = parse_row(line)
+        numbered = parse_row(line)
         if plan:
             self.plan, self.left = int(plan[1]), plan[2]
-        elif r:
+        elif numbered:
             # The runner's libraries print what they have to say of a row before it.
-            if r["status"] == "fail":
-                r["why"] = "\n".join(self.said)
-            self.rows.append(r)
+            if numbered[1]["status"] == "fail":
+                numbered[1]["why"] = "\n".join(self.said)
+            self.numbered.append(numbered)
             self.said = []
         elif not line.startswith("TAP version "):
             # An assertion of the library's prints lines that are not TAP, a shell does, too.
@@ -140,7 +151,8 @@ class Program:
     def finish(self, vacuous):
         """Add rows for what is wrong with the program as a whole; vacuous: it may
         have none of its own."""
-        rows, last = self.rows, self.rows[-1:]
+        rows = self.rows = [r for _, r in self.numbered]
+        last, wrong = rows[-1:], misplaced(self.numbered)
         skipped = self.result is not None and re.search("# *skip", self.result, re.I)
         if self.result is None:
             rows.append(row("(the program)", "fail", "it began and did not end"))
@@ -158,6 +170,8 @@ class Program:
         elif self.plan != len(rows) or not rows:
             rows.append(row("(the program)", "fail",
                             f"ran {len(rows)} rows of {self.plan}"))
+        if wrong and not vacuous:
+            rows.append(row("(the program)", "fail", wrong))
 
 
 RESULT = re.compile(r"((?:not )?ok) \d+ selftests: \S+: (\S+)(.*)")
@@ -192,23 +206,24 @@ def parse_kselftest(lines, vacuous=False):
 
 def parse_tap(lines):
     """The rows of TAP, and what is wrong with it"""
-    rows, plans, problems = [], [], []
+    numbered, plans, problems = [], [], []
     for line in lines:
         plan = re.match(r"1\.\.(\d+)", line)
         r = parse_row(line)
         if plan:
             plans.append(int(plan[1]))
         elif r:
-            rows.append(r)
+            numbered.append(r)
         elif line.startswith("Bail out!"):
             problems.append(line)
-        elif line.startswith("# ") and rows and rows[-1]["status"] == "fail":
-            rows[-1]["why"] += "\n" * bool(rows[-1]["why"]) + line[2:]
+        elif line.startswith("# ") and numbered and numbered[-1][1]["status"] == "fail":
+            numbered[-1][1]["why"] += "\n" * bool(numbered[-1][1]["why"]) + line[2:]
     if len(plans) != 1:
         problems.append(f"{len(plans)} plans (1..N): it did not run, or did not end")
-    elif plans[0] != len(rows) or not rows:
-        problems.append(f"ran {len(rows)} rows of {plans[0]}")
-    return rows, problems
+    elif plans[0] != len(numbered) or not numbered:
+        problems.append(f"ran {len(numbered)} rows of {plans[0]}")
+    wrong = misplaced(numbered)
+    return [r for _, r in numbered], problems + [wrong] * bool(wrong)
 
 
 # What is expected

@@ -128,6 +128,14 @@ class Plans(Case):
         ktap = KTAP.replace("# 1..1\n# ok 1 one\n", "# 1..0\n")
         self.red("b: (the program): ran 0 rows of 0", self.judge(ktap=ktap))
 
+    def test_a_row_is_printed_twice(self):
+        for rows in ("1 one\n# ok 2 one", "1 one\n# ok 1 two", "2 one\n# ok 1 two"):
+            ktap = KTAP.replace("# 1..1\n# ok 1 one\nok 2", f"# 1..2\n# ok {rows}\nok 2")
+            self.red("b: (the program): row ", self.judge(ktap=ktap))
+            # The base's own are as they are.
+            result = self.judge(ktap=ktap, boot={"suite": "own"})
+            self.assertEqual(results.count(result["tests"], "fail"), 0)
+
     def test_a_row_fails(self):
         ktap = KTAP.replace("# ok 1 one\n", "# not ok 1 one\n", 1)
         self.red("a: one: a: what it saw", self.judge(ktap=ktap))
@@ -399,7 +407,8 @@ class Tap(Case):
 
     def test_a_program_that_dies_or_is_missing(self):
         for text in ("", "bats: not found\n", "1..2\nok 1 one\n", "1..0\n",
-                     "1..1\nok 1 one\nBail out! x\n", "1..1\nok 1 one\n1..1\n", "ok 1 one\n"):
+                     "1..1\nok 1 one\nBail out! x\n", "1..1\nok 1 one\n1..1\n", "ok 1 one\n",
+                     "1..2\nok 1 one\nok 1 two\n", "1..2\nok 1 one\nok 2 one\n"):
             self.assertEqual(self.judge(text)["verdict"], "fail", text)
         path = os.path.join(self.dir, "none")
         self.assertEqual(results.judge_tap("bats", path)["verdict"], "fail")
