@@ -48,6 +48,7 @@ EXPECT = os.path.join(HERE, "expect")
 TAINT_ALLOWED = 1 << 12 | 1 << 13 | 1 << 18
 TAINT = "PFSRMBUDAWCIOELKXTN"
 RERUNS = 4
+SIDES = ("pristine", "patched")
 SHOWN = 25
 
 
@@ -466,8 +467,7 @@ def boot_again(result, test, directory):
                    stdout=subprocess.DEVNULL)
     with open(os.path.join(directory, "source"), "w", encoding="utf-8") as f:
         f.writelines(f"{key}={value}\n" for key, value in (result["source"] or {}).items())
-    again = judge_cell(boot["cell"], directory, boot["list"])
-    return None if again["problems"] else again["tests"][0]
+    return judge_cell(boot["cell"], directory, boot["list"])
 
 
 def compare_test(name, sides, rerun):
@@ -480,9 +480,14 @@ def compare_test(name, sides, rerun):
     for _ in range(RERUNS if unsteady else 0):
         # Both as often: how often each has failed is to be compared.
         for side in (0, 1):
-            again = rerun(side, name)
+            result = rerun(side, name)
+            # A kernel that dies of a test has not just failed it.
+            if result["problems"]:
+                return row(name, "fail", f"run again on the {SIDES[side]} kernel: "
+                           + "; ".join(result["problems"]))
+            again = result["tests"][0]
             runs[side] += 1
-            if again is None or outcome(again)[0] == "fail":
+            if outcome(again)[0] == "fail":
                 bad[side] += 1
             elif outcome(now[side])[0] != "pass":
                 now[side] = again
@@ -502,7 +507,7 @@ def compare_test(name, sides, rerun):
 
 def judge_compare(name, results, listed, floor, rerun):
     problems = []
-    for which, result in zip(("pristine", "patched"), results):
+    for which, result in zip(SIDES, results):
         if not result or result["verdict"] != "ran":
             problems.append(f"the {which} kernel: " + ("did not run" if not result else
                             "; ".join(result["problems"]) or "these are no tests of the base"))

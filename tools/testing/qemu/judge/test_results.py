@@ -429,7 +429,13 @@ class Compare(Case):
         again = {name: iter(what) for name, what in dict(again).items()}
         return results.judge_compare(
             "own", [pristine, patched], listed, floor,
-            lambda side, test: self.side(**{test: next(again[test])})["tests"][0])
+            lambda side, test: self.again(side, test, next(again[test])))
+
+    def again(self, side, test, what):
+        """What a run of one test comes to; "panic": the kernel died"""
+        if what == "panic":
+            return dict(self.side(**{test: "fail"}), problems=["the console says: Kernel panic"])
+        return self.side(**{test: what})
 
     def test_the_same(self):
         result = self.compare(self.side(a="pass", b="fail", c="skip"),
@@ -466,6 +472,13 @@ class Compare(Case):
         self.assertEqual(result["tests"][0]["rows"][1]["why"], "failed in 1 of 3 runs on the pristine "
                          "kernel, in 2 of 3 on the patched one")
 
+    def test_a_panic_when_run_again_is_red_whatever_comes_later(self):
+        for runs, which in ((["pass", "panic", "pass", "pass"], "patched"),
+                            (["panic", "fail", "pass", "pass"], "pristine")):
+            self.red(f"b: run again on the {which} kernel: the console says: Kernel panic",
+                     self.compare(self.side(a="pass", b="pass"), self.side(a="pass", b="fail"),
+                                  {"b": runs}))
+
     def test_runs_that_are_none(self):
         side = self.side(a="pass")
         self.red("the patched kernel: did not run", self.compare(side, None))
@@ -494,7 +507,7 @@ class Compare(Case):
         with mock.patch.object(results, "HERE", os.path.join(self.dir, "judge")), \
                 contextlib.redirect_stdout(io.StringIO()):
             again = results.boot_again(side, "b", os.path.join(self.dir, "again"))
-        self.assertEqual(results.outcome(again)[0], "pass")
+        self.assertEqual((again["problems"], results.outcome(again["tests"][0])[0]), ([], "pass"))
         self.assertEqual(results.read(os.path.join(self.dir, "asked"))[0], "own-all b qemu 240 "
                          f"6.1-4k-max-vhe {self.dir}/again k i {path}")
 
