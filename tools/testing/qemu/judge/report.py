@@ -8,10 +8,11 @@ as a page for people, O/results/index.html, and all rows for programs, as TAP, i
 O/results/check.tap. The last line is "N passed, N failed, N skipped"; the exit status
 is the verdict. From the environment:
 
-  MADE  the exit status of the make that ran the steps: if it is not 0, something has
-        failed, whatever the results say
-  FULL  1 if the cells are at least those of "core": then a line of expect/skips that
-        allowed nothing is named, as it may be there for nothing
+  MADE   the exit status of the make that ran the steps: if it is not 0, something has
+         failed, whatever the results say
+  FLAKY  "ok" if a row that passed only when it was run again is no failure
+  FULL   "1" if the cells are at least those of core: then the lines of expect/skips
+         that allowed nothing are named, as they may be there for nothing
 """
 import html
 import os
@@ -29,13 +30,14 @@ SHOWN = 50
 class Check:
     """The results of a check"""
 
-    def __init__(self, o, names, made=0, full=False):
-        self.o, self.full, self.cells, self.steps, self.failed = o, full, [], [], []
+    def __init__(self, o, names, environ):
+        self.o, self.environ, self.cells, self.steps, self.failed = o, environ, [], [], []
         if not names:
             self.failed.append("no cells, and no other steps: nothing had to run")
         for name in names:
             self.add(name)
         self.results = self.cells + self.steps
+        made = int(environ.get("MADE") or 0)
         if made and not self.failed:
             self.failed.append(f"make: exit status {made}: a step failed that left no result "
                                "of its own, and what depends on it may be of an earlier run")
@@ -63,7 +65,7 @@ class Check:
             result["problems"].append(f"it ran but TEST={result['boot']['test']}")
         if result["verdict"] == "ran":
             result["problems"].append("nobody has judged its rows")
-        failed = results.failures(result)
+        failed = results.failures(result, self.environ)
         if result["verdict"] == "fail" and not failed:
             failed.append("it failed, and does not say why")
         self.failed += [f"{name}: {line}" for line in failed]
@@ -125,7 +127,7 @@ class Check:
         all_of_them = (("Tested", self.tested()), ("Controls", self.controls()),
                        ("Skipped, by reason", skips),
                        ("Lines of expect/ that allowed nothing",
-                        self.useless() if self.full else []),
+                        self.useless() if self.environ.get("FULL") == "1" else []),
                        ("Flaky", flaky), ("Failed", self.failed))
         return [(title, lines) for title, lines in all_of_them if lines]
 
@@ -259,7 +261,7 @@ def tap(check):
 def main(args, environ):
     if not args:
         raise results.Error("usage: report.py O NAME...")
-    check = Check(args[0], args[1:], int(environ.get("MADE") or 0), environ.get("FULL") == "1")
+    check = Check(args[0], args[1:], environ)
     os.makedirs(os.path.join(check.o, "results"), exist_ok=True)
     for name, lines in (("index.html", page(check)), ("check.tap", tap(check))):
         path = os.path.join(check.o, "results", name)

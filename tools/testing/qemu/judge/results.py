@@ -10,8 +10,8 @@ results.py compare NAME DIR PRISTINE PATCHED LIST
                                     in PRISTINE and PATCHED; what differs is run
                                     again by itself. LIST says which were left out
 
-Prints what failed and one line; the exit status is the verdict. For report.py it
-leaves DIR/result.json:
+Prints what failed and one line; the exit status is the verdict. A flaky row is a
+failure, unless the environment has FLAKY=ok. For report.py it leaves DIR/result.json:
 
   name      of the cell or step
   kind      "cell", "tap" or "compare"
@@ -564,15 +564,17 @@ def strange(result):
     return lines
 
 
-def failures(result):
+def failures(result, environ=os.environ):
     """What failed, a line each"""
     lines = list(result["problems"])
     for test in result["tests"]:
         for r in test["rows"]:
-            if r["status"] == "fail" and result["verdict"] != "ran":
+            flaky = r["status"] == "flaky" and environ.get("FLAKY") != "ok"
+            if flaky or r["status"] == "fail" and result["verdict"] != "ran":
                 what = "" if test["name"] == result["name"] else test["name"] + ": "
                 why = " / ".join(r["why"].split("\n")[-6:])
-                lines.append(what + r["name"] + (": " + why if why else ""))
+                lines.append(what + r["name"] + (": " + why if why else "")
+                             + ": flaky, FLAKY=ok lets it pass" * flaky)
     return lines
 
 
@@ -613,7 +615,7 @@ def main(args):
         print(f"failed: {line}")
     if failed[SHOWN:]:
         print(f"... and {len(failed) - SHOWN} more, see {path}")
-    if result["verdict"] == "fail":
+    if result["verdict"] == "fail" or failed:
         print(f"error: {name}: {failed[0] if result['problems'] else summary(result)}"
               + "".join("; " + line for line in strange(result)))
         return 1

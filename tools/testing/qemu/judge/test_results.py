@@ -468,7 +468,9 @@ class Compare(Case):
     def test_a_retry_that_helped_is_flaky(self):
         result = self.compare(self.side(a="pass", b="pass"), self.side(a="pass", b="fail"),
                               {"b": ["fail", "fail", "pass", "pass"]})
-        self.green("1 passed, 0 failed, 0 skipped, 1 flaky", result)
+        self.assertEqual(results.summary(result), "1 passed, 0 failed, 0 skipped, 1 flaky")
+        self.assertEqual(results.failures(result, {"FLAKY": "ok"}), [])
+        self.assertRegex(results.failures(result, {"FLAKY": "1"})[0], "b: .*: flaky, FLAKY=ok lets")
         self.assertEqual(result["tests"][0]["rows"][1]["why"], "failed in 1 of 3 runs on the pristine "
                          "kernel, in 2 of 3 on the patched one")
 
@@ -544,6 +546,17 @@ class Command(Case):
         status, said = self.run_it("tap", "bats", self.dir, path)
         self.assertEqual((status, said), (0, "bats: 1 passed, 0 failed, 0 skipped\n"))
         self.assertEqual(results.load(self.dir)["verdict"], "pass")
+
+    def test_what_is_flaky_is_a_failure_unless_that_is_allowed(self):
+        result = {"name": "own", "kind": "compare", "verdict": "pass", "problems": [],
+                  "tests": [{"name": "own", "rows": [results.row("b", "flaky", "1 of 2")]}]}
+        last = "own: 0 passed, 0 failed, 0 skipped, 1 flaky"
+        for environ, status in ({}, 1), ({"FLAKY": "ok"}, 0):
+            with mock.patch.object(results, "judge_tap", lambda *_: result), \
+                    mock.patch.dict(os.environ, environ, clear=True):
+                was, said = self.run_it("tap", "own", self.dir, "tap")
+            self.assertEqual((was, said.splitlines()[-1]), (status, "error: " * status + last))
+            self.assertEqual(status, int("failed: b: 1 of 2: flaky, FLAKY=ok lets it pass\n" in said))
 
     def test_an_edited_tree_and_your_own_are_said(self):
         self.evidence(source="base=6.1\nedited=yes\nksrc=/my/linux\n", boot={"suite": "own"})
