@@ -299,8 +299,13 @@ class Guest(Case):
         self.red("QEMU died after the last test, exit status 134: assertion failed",
                  self.judge(boot={"status": "134"}))
 
-    def test_a_boot_that_never_ended(self):
-        self.red("exit status None", self.judge(boot={"status": "None"}))
+    def test_where_all_else_has_passed(self):
+        for boot, said in (({"hung": "yes", "status": "124"}, "hung after the last test, killed"),
+                           ({"status": "137"}, "QEMU died after the last test, exit status 137"),
+                           ({"status": "None"}, "exit status None")):
+            result = self.judge(boot=boot)
+            self.red(said, result)
+            self.assertEqual(results.count(result["tests"], "fail"), 0)
 
     def test_the_guest_ends_early(self):
         self.red("the guest ended early", self.judge(ktap=KTAP.replace("# guest: complete\n", "")))
