@@ -32,13 +32,15 @@ class Table:
         self.names, self.seen, self.notes, self.bad = {}, {}, [], False
         said = None
         for line in lines:
-            name = re.match(r"# (?:not )?ok \d+ .*stage 1 (\S+) \((0x[0-9a-f]{2})\)(.*)", line)
+            row = re.match(r"# (?:not )?ok \d+ (.*)", line)
             said = observed(line) or said
-            if name:
-                self.names.setdefault(name[2], name[1])
+            if row:
+                name = re.search(r"stage 1 (\S+) \((0x[0-9a-f]{2})\)", row[1])
+                if name:
+                    self.names.setdefault(name[2], name[1])
                 # The first row of a kind is the plain access.
-                if said and said["s1"] == name[2]:
-                    why = name[3].partition("platform deviation: ")[2]
+                if said and (not name or said["s1"] == name[2]):
+                    why = row[1].partition("platform deviation: ")[2]
                     self.seen.setdefault((said["vma"], said["s1"]), dict(said, why=why))
                 said = None
 

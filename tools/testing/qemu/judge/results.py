@@ -48,6 +48,8 @@ EXPECT = os.path.join(HERE, "expect")
 TAINT_ALLOWED = 1 << 12 | 1 << 13 | 1 << 18
 TAINT = "PFSRMBUDAWCIOELKXTN"
 RERUNS = 4
+STATUS = {"pass": "passed", "fail": "failed", "skip": "skipped",
+          "xfail": "failed as they have to", "flaky": "flaky"}
 SIDES = ("pristine", "patched")
 SHOWN = 25
 
@@ -543,11 +545,9 @@ def floor_of(base, path=os.path.join(EXPECT, "floors")):
 
 def summary(result):
     """One line"""
-    names = {"pass": "passed", "fail": "failed", "skip": "skipped",
-             "xfail": "failed as they have to", "flaky": "flaky"}
-    counts = {status: count(result["tests"], status) for status in names}
+    counts = {status: count(result["tests"], status) for status in STATUS}
     counts["fail"] += len(result["problems"])
-    return ", ".join(f"{n} {names[s]}" for s, n in counts.items()
+    return ", ".join(f"{n} {STATUS[s]}" for s, n in counts.items()
                      if n or s in ("pass", "fail", "skip"))
 
 

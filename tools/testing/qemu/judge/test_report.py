@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The report of a check, and the table of the demo"""
 import contextlib
+import html
 import io
 import json
 import os
+import re
 import tempfile
 import unittest
 from unittest import mock
@@ -13,7 +15,8 @@ import report
 import results
 
 CELL = {"kind": "cell", "verdict": "pass", "problems": [], "control": False, "guest": {"kernel": "6.1.192"},
-        "boot": {"version": "7.2.22", "suite": "series", "test": "*"},
+        "boot": {"version": "7.2.22", "suite": "series", "test": "*",
+                 "facts": "6.1 4k series feature vhe max fwb mte gicv3"},
         "source": {"base": "6.1", "version": "6.1.192", "series": "v1-2-gabc", "edited": "no",
                    "package": "linux-source-6.1 6.1.192-1"}}
 
@@ -52,6 +55,8 @@ class Case(unittest.TestCase):
             self.tap = f.read().splitlines()
         self.text = out.getvalue()
         self.last = self.text.splitlines()[-1]
+        self.assertLessEqual(max(map(len, self.text.splitlines())), report.WIDTH)
+        self.text = re.sub("\n    (?=\\S)", " ", self.text)
         # All three have to agree.
         self.assertEqual(status, int(", 0 failed," not in self.last))
         self.assertEqual(status, int("<h2>Failed</h2>" in self.page))
@@ -63,7 +68,7 @@ class Case(unittest.TestCase):
     def red(self, line, *names, **how):
         self.assertEqual(self.report(*names, **how), 1)
         self.assertIn(line, self.text)
-        self.assertIn(report.html.escape(line), self.page)
+        self.assertIn(html.escape(line), self.page)
 
 
 class Report(Case):
@@ -72,7 +77,7 @@ class Report(Case):
         self.step("lint")
         self.assertEqual(self.report("6.1-4k-max-vhe", "lint"), 0)
         self.assertEqual(self.last, "4 passed, 0 failed, 2 skipped")
-        self.assertRegex(self.text, r"6.1-4k-max-vhe +ok ~  - ")
+        self.assertRegex(self.text, r"6.1-4k-max-vhe +ok ~  -\n")
         self.assertIn("    2  no <such> CPU", self.text)
         self.assertIn("no &lt;such&gt; CPU", self.page)
         self.assertIn("ok 4 - 6.1-4k-max-vhe: b: row 1 # SKIP no <such> CPU", self.tap)
@@ -143,7 +148,7 @@ class Report(Case):
         self.cell("6.1-base-4k-max-vhe", control=True, marks={"a": "pass xfail", "b": "pass"})
         self.assertEqual(self.report("6.1-4k-max-vhe", "6.1-base-4k-max-vhe"), 0)
         self.assertEqual(self.last, "5 passed, 0 failed, 0 skipped")
-        self.assertRegex(self.text, r"6.1-base-4k-max-vhe +x  ok ")
+        self.assertRegex(self.text, r"6.1-base-4k-max-vhe +x  ok\n")
         self.assertIn("1 rows failed as they have to", self.text)
         self.assertIn("not ok 5 - 6.1-base-4k-max-vhe: a: row 1 # TODO has to fail", "\n".join(self.tap))
 
@@ -203,16 +208,7 @@ class Report(Case):
         self.cell("6.12-16k-max-protected", verdict="skip", marks={"(the cell)": "skip"},
                   boot=dict(CELL["boot"], skip="cannot"))
         self.assertEqual(self.report("6.1-4k-max-vhe", "6.12-16k-max-protected"), 0)
-        self.assertRegex(self.text, r"6.12-16k-max-protected +- ")
-
-    def test_the_page_links_to_what_is_there(self):
-        path = self.cell()
-        with open(os.path.join(path, "ktap"), "w", encoding="utf-8"):
-            pass
-        self.report("6.1-4k-max-vhe")
-        self.assertIn('href="../cell/6.1-4k-max-vhe/ktap"', self.page)
-        self.assertNotIn("console.log", self.page)
-        self.assertNotIn("<script", self.page)
+        self.assertRegex(self.text, r"6.12-16k-max-protected +-\n")
 
     def test_usage(self):
         with self.assertRaisesRegex(results.Error, "usage"):

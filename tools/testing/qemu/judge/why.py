@@ -27,26 +27,22 @@ def newest(o, name):
     return max(paths, key=lambda path: os.path.getmtime(os.path.join(path, "result.json")))
 
 
-def observed(r, line):
-    """What the test said, without what another row says in other words"""
-    if r["status"] == "skip":
-        return results.same_reason(r["why"])
-    said = [text for text in r["why"].split("\n")
-            if not line or line.seen and line.seen.search(text)]
-    return results.same_reason(said[-1].replace(r["name"] + ": ", "") if said else "")
+def reason(r, lines):
+    """What the test said, without what the row's name or another line says"""
+    said, line = r["why"].split("\n"), lines.get(r.get("by"))
+    if line and line.seen:
+        said = [text for text in said if line.seen.search(text)][-1:] or said
+    return results.same_reason(" / ".join(said[-6:]).replace(r["name"] + ": ", ""))
 
 
-def groups(result, wanted, lines):
-    """(status, reason, name of a line) -> the rows"""
+def by_reason(rows, lines):
+    """(status, reason, line of expect/) -> those of the rows, the most first; rows are
+    pairs of a name and a row"""
     found = {}
-    for test in result["tests"]:
-        for r in test["rows"]:
-            name = f"{test['name']}: {r['name']}"
-            if r["status"] in SAID and wanted.search(name):
-                by = r.get("by", "")
-                key = r["status"], observed(r, lines.get(by)), by
-                found.setdefault(key, []).append((test["name"], r, name))
-    return found
+    for name, r in rows:
+        key = r["status"], reason(r, lines), r.get("by", "")
+        found.setdefault(key, []).append((name, r))
+    return sorted(found.items(), key=lambda item: -len(item[1]))
 
 
 def allowed(by, lines, rows):
@@ -55,13 +51,12 @@ def allowed(by, lines, rows):
     if not by:
         return
     yield f"  expect/{by}"
-    stale = not line or any(not line.matches(test, r["name" if r["status"] == "xfail" else "why"])
-                            for test, r, _ in rows)
-    if stale:
-        yield "    which has changed since: judge it again"
-    else:
+    what = "name" if by.startswith("fails") else "why"
+    if line and all(line.what.search(r[what]) for _, r in rows):
         yield f"    [{line.heading}]"
         yield f"    {line.text}"
+    else:
+        yield "    which has changed since: judge it again"
 
 
 def main(args):
@@ -74,15 +69,16 @@ def main(args):
     directory = newest(*args[:2])
     result = results.load(directory)
     lines = results.all_lines()
-    found = groups(result, wanted, lines)
-    if not found:
+    rows = [(f"{test['name']}: {r['name']}", r) for test in result["tests"] for r in test["rows"]]
+    rows = [(name, r) for name, r in rows if r["status"] in SAID and wanted.search(name)]
+    if not rows:
         raise results.Error(f"no row of {args[1]} was skipped, or had to fail" + (
             f", that matches ROW={args[2]}" if args[2:] else ""))
     print(f"{args[1]}: {results.summary(result)}; {directory}")
-    for (status, reason, by), rows in sorted(found.items(), key=lambda item: -len(item[1])):
-        print("", textwrap.fill(f"{SAID[status]}: {reason}", 98, subsequent_indent="  ",
+    for (status, said, by), those in by_reason(rows, lines):
+        print("", textwrap.fill(f"{SAID[status]}: {said}", 98, subsequent_indent="  ",
                                 break_long_words=False, break_on_hyphens=False),
-              *allowed(by, lines, rows), *("  " + name for _, _, name in rows), sep="\n")
+              *allowed(by, lines, those), *("  " + name for name, _ in those), sep="\n")
 
 
 if __name__ == "__main__":
