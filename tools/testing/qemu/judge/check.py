@@ -23,8 +23,17 @@ class Check:
         if made and not self.failed:
             self.failed.append(f"make: exit status {made}: a step failed that left no result "
                                "of its own, and what depends on it may be of an earlier run")
-        self.columns = list(dict.fromkeys(
-            t["name"] for r in self.cells if not r["boot"].get("skip") for t in r["tests"]))
+        ran = [r for r in self.cells if not r["boot"].get("skip")]
+        self.columns = list(dict.fromkeys(t["name"] for r in ran for t in r["tests"]))
+        self.failed += self.gone([r for r in ran if r["boot"].get("test", "*") == "*"])
+
+    @staticmethod
+    def gone(ran):
+        """The tests that no cell has, of those that a base had"""
+        here = {(t["name"], (r["source"] or {}).get("base")) for r in ran for t in r["tests"]}
+        return [f"{test}: it has a line for {base} in expect/rows, and no cell has the test: is it "
+                "installed?" for test, base in results.least_rows()
+                if (test, base) not in here and base in {b for _, b in here}]
 
     def add(self, name):
         for kind in ("cell", "results"):

@@ -31,7 +31,7 @@ failure, unless the environment has FLAKY=ok. For report.py it leaves DIR/result
   source    what is tested, from DIR/source: base, version, series, edited ...
   guest     what the guest said of itself: kernel, debian, tainted, complete
 
-What is allowed to be skipped, and has to fail, is in expect/, see Expectations.
+What is allowed to be skipped, has to fail, and has to be there, is in expect/.
 """
 import fnmatch
 import json
@@ -378,6 +378,41 @@ def guest_problems(guest, boot, source, programs, last_words):
     return problems
 
 
+def rows_of(test):
+    """How many rows a test has, 0 if it was skipped as a whole"""
+    return sum(not r["name"].startswith("(") for r in test["rows"])
+
+
+def least_rows(directory=EXPECT):
+    """(test, base) -> how many rows it has at least"""
+    path = os.path.join(directory, "rows")
+    lines = read(path)
+    if lines is None:
+        raise Error(f"{path} is missing")
+    least = {}
+    for number, line in enumerate(lines, 1):
+        match = re.fullmatch(r"(\S+) (\S+) (\d+)", line)
+        if match:
+            least[match[1], match[2]] = int(match[3])
+        elif line and line[0] != "#":
+            raise Error(f"{path}:{number}: a line is TEST BASE NUMBER")
+    return least
+
+
+def too_few(tests, base, expect):
+    """Which tests have lost rows, or may lose them unseen"""
+    problems, least = [], least_rows(expect)
+    for test in tests:
+        name, rows = test["name"], rows_of(test)
+        if rows and (name, base) not in least:
+            problems.append(f"{name}: no line for it and {base} in expect/rows: "
+                            "judge/rows.py writes one")
+        elif rows and rows < least[name, base]:
+            problems.append(f"{name}: {rows} rows, at least {least[name, base]} have to be "
+                            "there: expect/rows")
+    return problems
+
+
 def judge_cell(name, directory, path, expect=EXPECT):
     boot = pairs(os.path.join(directory, "boot"))
     if not boot:
@@ -422,6 +457,8 @@ def judge_cell(name, directory, path, expect=EXPECT):
         problems += expected.unmet(pattern)
         if not count(result["tests"], "pass"):
             problems.append("nothing was checked: no row has passed")
+        if pattern == "*":
+            problems += too_few(result["tests"], (source or {}).get("base"), expect)
     bad = problems or suite == "series" and count(result["tests"], "fail")
     result["verdict"] = "fail" if bad else "pass" if suite == "series" else "ran"
     return result

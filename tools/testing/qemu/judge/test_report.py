@@ -32,7 +32,10 @@ class Case(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        self.o = directory.name
+        self.o, self.least = directory.name, {}
+        patch = mock.patch.object(results, "least_rows", lambda: self.least)
+        patch.start()
+        self.addCleanup(patch.stop)
 
     def cell(self, name="6.1-4k-max-vhe", marks=None, where="cell", **fields):
         path = os.path.join(self.o, where, name)
@@ -126,6 +129,13 @@ class Report(Case):
         self.cell("6.1-16k-max-vhe", verdict="fail", problems=["x"], marks={"a": "pass"})
         self.red("x", "6.1-4k-max-vhe", "6.1-16k-max-vhe")
         self.assertRegex(self.text, r"6.1-16k-max-vhe +ok +!\n")
+
+    def test_a_test_that_is_gone(self):
+        self.cell()
+        self.least = {("a", "6.1"): 1, ("b", "6.1"): 1, ("c", "7.3"): 1}
+        self.red("b: it has a line for 6.1 in expect/rows, and no cell has the test: is it "
+                 "installed?", "6.1-4k-max-vhe")
+        self.assertEqual(self.last, "2 passed, 1 failed, 0 skipped")
 
     def test_a_step_of_make_that_left_no_result(self):
         self.cell()

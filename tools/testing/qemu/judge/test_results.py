@@ -58,13 +58,14 @@ class Case(unittest.TestCase):
         return path
 
     def evidence(self, ktap=KTAP, console="Linux version 6.1.192\n", boot=(),
-                 source="base=6.1\n", skips=SKIPS, fails=""):
+                 source="base=6.1\n", skips=SKIPS, fails="", rows="a 6.1 3\nb 6.1 1\n"):
         self.put("cell/ktap", ktap)
         self.put("cell/console.log", console)
         self.put("cell/source", source)
         self.put("cell/boot", "".join(f"{k}={v}\n" for k, v in {**BOOT, **dict(boot)}.items()))
         self.put("expect/skips", skips)
         self.put("expect/fails", fails)
+        self.put("expect/rows", rows)
 
     def judge(self, name="6.1-4k-max-vhe", **evidence):
         self.evidence(**evidence)
@@ -182,8 +183,8 @@ class Skips(Case):
         self.red("three: skipped, for a reason that expect/skips does not allow here: no device", result)
 
     def test_the_line_that_allows_it_is_kept(self):
-        rows = self.judge(skips="# x\n[!6.1]\n* | .\n\n[6.1]\nb | .\n* | ^no such CPU$\n")["tests"]
-        self.assertEqual([r.get("by") for test in rows for r in test["rows"]],
+        tests = self.judge(skips="# x\n[!6.1]\n* | .\n\n[6.1]\nb | .\n* | ^no such CPU$\n")["tests"]
+        self.assertEqual([r.get("by") for test in tests for r in test["rows"]],
                          [None, None, "skips:7", None, "skips:7"])
 
     def test_a_reason_that_another_host_is_allowed(self):
@@ -232,6 +233,37 @@ class Skips(Case):
         for text in ("nonsense\n", "a | (\n", "[6.1\n"):
             with self.assertRaisesRegex(results.Error, "skips:1"):
                 self.judge(skips=text)
+
+
+class Rows(Case):
+    """No row is lost"""
+
+    FEWER = KTAP.replace("# ok 2 - two # not a directive\n# ok 3 three", "# ok 2 three") \
+        .replace("# 1..3\n", "# 1..2\n")
+
+    def test_a_row_less(self):
+        self.red("a: 2 rows, at least 3 have to be there: expect/rows", self.judge(ktap=self.FEWER))
+        self.green("2 passed, 0 failed, 2 skipped",
+                   self.judge(ktap=self.FEWER, rows="# x\na 6.1 2\na 6.12 3\nb 6.1 1\n"))
+
+    def test_a_row_more(self):
+        self.green("3 passed, 0 failed, 2 skipped", self.judge(rows="a 6.1 2\nb 6.1 1\n"))
+
+    def test_one_test_of_which_some_rows_were_asked_for(self):
+        ktap = re.sub("(?s)# selftests: kvm: b.*(?=# guest: t)", "", self.FEWER)
+        ktap = ktap.replace("1..3\n", "1..1\n", 1)
+        self.green("1 passed, 0 failed, 1 skipped", self.judge(ktap=ktap, boot={"test": "a"}))
+
+    def test_a_test_skipped_as_a_whole_needs_none(self):
+        self.green("3 passed, 0 failed, 2 skipped", self.judge(rows="a 6.1 3\nb 6.1 1\nc 6.1 9\n"))
+
+    def test_a_test_without_a_line(self):
+        self.red("b: no line for it and 6.1 in expect/rows: judge/rows.py writes one",
+                 self.judge(rows="a 6.1 3\nb 6.12 1\n"))
+
+    def test_a_line_that_is_none(self):
+        with self.assertRaisesRegex(results.Error, "rows:2: a line is TEST BASE NUMBER"):
+            self.judge(rows="a 6.1 3\nb 6.1\n")
 
 
 class Controls(Case):
@@ -589,6 +621,7 @@ class Command(Case):
 
     def test_the_files_of_expect_can_be_read(self):
         results.Expectations(results.EXPECT, BOOT["facts"].split())
+        self.assertGreater(results.least_rows()["kunit", "6.1"], 0)
 
 
 if __name__ == "__main__":
