@@ -11,8 +11,8 @@ is the verdict. From the environment:
   MADE   the exit status of the make that ran the steps: if it is not 0, something has
          failed, whatever the results say
   FLAKY  "ok" if a row that passed only when it was run again is no failure
-  FULL   "1" if the cells are at least those of core: then the lines of expect/skips
-         that allowed nothing are named, as they may be there for nothing
+  FULL   "1" if the cells are at least those of a whole set: then the lines of
+         expect/skips that allowed nothing are named, as they may be there for nothing
 """
 import os
 import sys
@@ -28,6 +28,7 @@ WIDTH = 100
 
 
 def wrapped(line, indent="  "):
+    """As many lines as it takes"""
     return textwrap.fill(line, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ",
                          break_on_hyphens=False)
 
