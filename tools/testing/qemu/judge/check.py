@@ -7,6 +7,8 @@ import results
 
 MARKS = {"ok": "passed", "~": "passed, some rows skipped", "-": "all skipped",
          "x": "rows failed as they have to", "f": "flaky", "XX": "failed", "?": "no result"}
+# How many steps are listed that took long
+LONGEST = 10
 
 
 class Check:
@@ -35,18 +37,44 @@ class Check:
                 "installed?" for test, base in results.least_rows()
                 if (test, base) not in here and base in {b for _, b in here}]
 
-    def add(self, name):
+    def path(self, *names):
+        return os.path.join(self.o, *names)
+
+    def is_of_now(self, path):
+        """Has this check made that? All is, where none is on record."""
+        started = self.path("results", ".started")
+        return self.environ.get("ALL") == "1" or not os.path.exists(started) or (
+            os.path.getmtime(path) >= os.path.getmtime(started))
+
+    def find(self, name):
+        """A result, and where it is; of what this check did not get to, there is none"""
+        gone = results.read(self.path("source", name.split("-")[0] + ".tar.xz.gone"))
+        if gone and name.count("-") > 2:
+            boot = {"cell": name, "skip": gone[0], "facts": name.replace("-", " ")}
+            return results.judge_left_out(name, boot, [name]), self.path("source")
         for kind in ("cell", "results"):
-            directory = os.path.join(self.o, kind, name)
-            try:
-                result = results.load(directory)
-            except results.Error as e:
-                self.failed.append(f"{name}: {e}")
-                return
+            directory = self.path(kind, name)
+            result, path = results.load(directory), os.path.join(directory, "result.json")
+            if result and (os.path.exists(self.path("results", ".reached", name)) or
+                           self.is_of_now(path)):
+                return result, directory
             if result:
-                break
-        else:
-            self.failed.append(f"{name}: no result: it did not get to run")
+                os.remove(path)
+        steps = [f[:-len(".log")] for f in self.left(".failed")]
+        raise results.Error("no result: it did not get to run" + (
+            f"; what failed: {', '.join(steps)}" if steps else ""))
+
+    def left(self, name):
+        """What the steps of this check have left in a directory (host/step)"""
+        directory = self.path(name)
+        names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+        return [n for n in names if self.is_of_now(os.path.join(directory, n))]
+
+    def add(self, name):
+        try:
+            result, directory = self.find(name)
+        except results.Error as e:
+            self.failed.append(f"{name}: {e}")
             return
         result["dir"] = directory
         (self.cells if result["kind"] == "cell" else self.steps).append(result)
@@ -128,6 +156,21 @@ class Check:
             return result["tests"][0]
         return next((test for test in result["tests"] if test["name"] == name), None)
 
+    def times(self):
+        """Where the time went: kinds of steps, and the steps, that took the most CPU time"""
+        steps = {}
+        for name in self.left(".times"):
+            clock, cpu = results.read(self.path(".times", name))[0].split()
+            steps[name[:-len(".log")]] = float(clock), int(cpu)
+        kinds = Counter()
+        for name, (_, cpu) in steps.items():
+            kinds[name.split("-")[0]] += cpu
+        if kinds:
+            yield f"{sum(kinds.values())} s of CPU time: " + ", ".join(
+                f"{kind} {cpu}" for kind, cpu in kinds.most_common() if cpu)
+        for name in sorted(steps, key=lambda n: -steps[n][1])[:LONGEST]:
+            yield f"{steps[name][1]:5} s of CPU time, {steps[name][0]:.0f} s by the clock: {name}"
+
     def closing(self):
         return f"{self.count('pass')} passed, {len(self.failed)} failed, " \
             f"{self.count('skip')} skipped"
@@ -141,5 +184,6 @@ class Check:
                        ("Skipped, by reason", skips),
                        ("Lines of expect/ that allowed nothing",
                         self.useless() if self.environ.get("FULL") == "1" else []),
+                       ("Where the time went", list(self.times())),
                        ("Flaky", flaky), ("Failed", self.failed))
         return [(title, lines) for title, lines in all_of_them if lines]

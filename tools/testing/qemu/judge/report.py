@@ -8,6 +8,7 @@ as a page for people, O/results/index.html, and all rows for programs, as TAP, i
 O/results/check.tap. The last line is "N passed, N failed, N skipped"; the exit status
 is the verdict. From the environment:
 
+  ALL    "1" if whatever there is counts; else what this check has not got to has no result
   MADE   the exit status of the make that ran the steps: if it is not 0, something has
          failed, whatever the results say
   FLAKY  "ok" if a row that passed only when it was run again is no failure

@@ -220,6 +220,61 @@ class Report(Case):
         self.assertEqual(self.report("6.1-4k-max-vhe", "6.12-16k-max-protected"), 0)
         self.assertRegex(self.text, r"6.12-16k-max-protected +-\n")
 
+    def old(self, *paths):
+        """Make these older than the check"""
+        started = os.path.join(self.o, "results", ".started")
+        os.makedirs(os.path.dirname(started), exist_ok=True)
+        with open(started, "w", encoding="utf-8"):
+            pass
+        os.utime(started, (2, 2))
+        for path in paths:
+            os.utime(path, (1, 1))
+
+    def test_a_result_of_before_counts_if_make_has_reached_it(self):
+        result = os.path.join(self.cell(), "result.json")
+        self.old(result)
+        self.assertEqual(0, self.report("6.1-4k-max-vhe", ALL="1"))
+        self.report("6.1-4k-max-vhe")
+        self.assertIn("6.1-4k-max-vhe: no result: it did not get to run", self.text)
+        self.assertFalse(os.path.exists(result))
+        self.old(os.path.join(self.cell(), "result.json"))
+        reached = os.path.join(self.o, "results", ".reached")
+        os.mkdir(reached)
+        with open(os.path.join(reached, "6.1-4k-max-vhe"), "w", encoding="utf-8"):
+            pass
+        self.assertEqual(0, self.report("6.1-4k-max-vhe"))
+
+    def left(self, directory, **files):
+        path = os.path.join(self.o, directory)
+        os.makedirs(path, exist_ok=True)
+        for name, text in files.items():
+            with open(os.path.join(path, name + ".log"), "w", encoding="utf-8") as f:
+                f.write(text)
+        return path
+
+    def test_steps_that_failed_are_named(self):
+        failed = self.left(".failed", kernel="", old="")
+        self.old(os.path.join(failed, "old.log"))
+        self.report("6.1-4k-max-vhe")
+        self.assertIn("it did not get to run; what failed: kernel\n", self.text)
+
+    def test_where_the_time_went(self):
+        self.cell()
+        times = self.left(".times", **{"boot-a": "9.5 12\n", "boot-b": "4.0 3\n",
+                                       "kernel-6.1-4k": "99.9 180\n", "boot-old": "1.0 1000\n"})
+        self.old(os.path.join(times, "boot-old.log"))
+        self.report("6.1-4k-max-vhe")
+        self.assertIn("  195 s of CPU time: kernel 180, boot 15 ", self.text)
+        self.assertIn("180 s of CPU time, 100 s by the clock: kernel-6.1-4k\n", self.text)
+
+    def test_a_base_whose_source_is_gone_is_skipped(self):
+        self.cell()
+        os.mkdir(os.path.join(self.o, "source"))
+        with open(os.path.join(self.o, "source", "7.3.tar.xz.gone"), "w", encoding="utf-8") as f:
+            f.write("Debian's trixie-backports has no linux-source-7.3 any more\n")
+        self.assertEqual(0, self.report("6.1-4k-max-vhe", "7.3-4k-max-vhe"))
+        self.assertIn("has no linux-source-7.3 any more", self.text)
+
     def test_usage(self):
         with self.assertRaisesRegex(results.Error, "usage"):
             report.main([], {})

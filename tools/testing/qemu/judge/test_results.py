@@ -354,6 +354,12 @@ class Guest(Case):
     def test_another_kernel_than_the_cells(self):
         self.red("Linux 6.12.3 has booted, not 6.1", self.judge(ktap=KTAP.replace("6.1.192", "6.12.3")))
 
+    def test_a_tree_of_the_users_own_may_be_newer(self):
+        newer = dict(source="base=6.1\nversion=7.40.0-rc1\nksrc=/k\n",
+                     ktap=KTAP.replace("6.1.192", "7.40.0-rc1"))
+        self.assertEqual("pass", self.judge(**newer)["verdict"])
+        self.red("Linux 6.1.192 has booted, not 7.40", self.judge(source=newer["source"]))
+
     def test_nothing_says_what_was_tested(self):
         self.red("nothing says what was tested", self.judge(source=""))
         self.red("nothing says what was tested", self.judge(source="version=6.1.192\n"))
@@ -596,7 +602,7 @@ class Command(Case):
             self.assertEqual(status, int("failed: b: 1 of 2: flaky, FLAKY=ok lets it pass\n" in said))
 
     def test_an_edited_tree_and_your_own_are_said(self):
-        self.evidence(source="base=6.1\nedited=yes\nksrc=/my/linux\n", boot={"suite": "own"})
+        self.evidence(source="base=6.1\nversion=6.1.200\nedited=yes\nksrc=/my/linux\n", boot={"suite": "own"})
         status, said = self.run_it("cell", "6.1-4k-max-vhe", os.path.join(self.dir, "cell"),
                                    os.path.join(self.dir, "list"))
         self.assertEqual(status, 0)
