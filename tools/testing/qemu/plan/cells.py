@@ -159,6 +159,8 @@ def sets():
 
 
 SETS = sets()
+# What is no cell, by name, with its arguments
+STEPS = {words[0]: words[1:] for words in map(str.split, SETS["wide"]) if words[0].count("-") < 3}
 FULL = {words[0] for s in SETS.values() for words in map(str.split, s) if words[1:] == ["full"]}
 
 
@@ -187,11 +189,13 @@ def cells_of(names, base=None, shard=None):
             found += [line.split()[0] for line in SETS["wide"]] + list(every())
         elif name in SETS:
             found += [line.split()[0].replace("BASE", base or "6.1") for line in SETS[name]]
+        elif name in STEPS:
+            pass
         elif "-" in name:
             found.append(Cell(name).name)
         else:
-            raise Error(f"no cells named {name}, there are: {listed(SETS)} all")
-    found = [name for name in dict.fromkeys(found) if name.count("-") > 2]
+            raise Error(f"no cells named {name}, there are: {listed(SETS)} all {listed(STEPS)}")
+    found = [name for name in dict.fromkeys(found) if name not in STEPS]
     found = [name for name in found if not base or name.startswith(base + "-")]
     if not found:
         raise Error(f"no cell of base {base} is among: {listed(names)}")
@@ -200,13 +204,9 @@ def cells_of(names, base=None, shard=None):
 
 def steps_of(names):
     """What else is run: each step, and its arguments"""
-    found = {}
-    for name in names:
-        for line in SETS.get("wide" if name == "all" else name, []):
-            step, *args = line.split()
-            if step.count("-") < 3:
-                found.setdefault(step, args)
-    return found
+    lines = [line.split()[0] for name in names
+             for line in SETS.get("wide" if name == "all" else name, [name])]
+    return {step: args for step, args in STEPS.items() if step in lines}
 
 
 def part(names, number, of):

@@ -77,6 +77,9 @@ class Sets(unittest.TestCase):
         self.assertEqual({"lint-fast"}, set(cells.steps_of(["core"])))
         self.assertEqual({"lint-fast", "harness", "mutants"}, set(cells.steps_of(["all"])))
         self.assertIn("quirk-one-level", cells.steps_of(["wide"])["mutants"])
+        self.assertEqual({"lint-fast", "harness"}, set(cells.steps_of(["core", "harness"])))
+        self.assertEqual(core, cells.cells_of(["core", "harness"]))
+        self.assertEqual({}, cells.steps_of(["6.1-4k-max-vhe"]))
 
     def test_names_bases_and_what_is_wrong_with_them(self):
         self.assertEqual(["6.1-4k-max-vhe"], cells.cells_of(["6.1-4k-max-vhe"] * 2))
