@@ -3,6 +3,7 @@
 host, on kernels as they are and with the series"""
 import html
 import os
+import re
 
 import demo
 import demo_vm
@@ -70,7 +71,8 @@ class Picture:
         return html.escape(self.names.get(attr, attr)).replace("-", "-<wbr>")
 
     def note(self, why):
-        """Its number"""
+        """Its number; what the machine is called is of no interest here"""
+        why = re.sub(r".*, on MIDR_EL1 [^:]*: ", "", why)
         if why not in self.notes:
             self.notes.append(why)
         return self.notes.index(why) + 1
@@ -83,9 +85,8 @@ class Picture:
         got = {}
         for _, said in seen:
             got.setdefault(said["result"], set()).add(said["why"])
-        types = [self.name(attr) + "".join(f"<sup>{self.note(why)}</sup>"
-                                           for why in sorted(whys - {""}))
-                 for attr, whys in got.items()]
+        types = [self.name(attr) + "".join(f"<sup>{n}</sup>" for n in sorted(
+            {self.note(why) for why in whys - {""}})) for attr, whys in got.items()]
         return (f'<td style="background: var(--m{min(got)[2:]})"{" class=wrong" * wrong}>'
                 + " or ".join(types))
 

@@ -98,14 +98,15 @@ class Page(test_report.Case):
     def test_what_is_wrong_what_deviates_and_what_differs(self):
         self.cell(ktap=saw("0x44", "0x04", verdict="fail"))
         self.cell("6.12-4k-neoverse-n1-vhe", ktap=saw(
-            "0x0c", "0x04", verdict="deviation", end=" # SKIP platform deviation: <known>")
+            "0x0c", "0x04", verdict="deviation", end=" # SKIP platform deviation: it is, without "
+            "KVM too, on MIDR_EL1 0x414fd0c1 on a machine, TCG: QEMU: <known>")
             + saw("0x44", "0x44") + saw("0x44", "0xff", "ioremap_wc", name="ioremap_wc: type"))
         self.report("6.1-4k-max-vhe", "6.12-4k-neoverse-n1-vhe")
         self.assertEqual(self.line("VHE, FEAT_S2FWB")[4][:2], ("04", " class=wrong"))
         line = self.line("VHE, no FEAT_S2FWB")
         self.assertEqual(line[3], ("04", "", "Device-nGnRE<sup>1</sup>"))
         self.assertEqual(line[4], ("44", "", "Normal-NC or 0xff"))
-        self.assertIn("1: the machine deviates: &lt;known&gt;", self.page)
+        self.assertIn("1: the machine deviates: QEMU: &lt;known&gt;<", self.page)
 
     def test_without_observations_there_is_no_picture(self):
         self.cell()
