@@ -45,6 +45,13 @@ def kind(cell):
     return next(n for n, mode in enumerate(MODES) if mode in facts(cell)), "fwb" not in facts(cell)
 
 
+def as_elsewhere(said, seen):
+    """What has failed for its stage 2 may deviate as well, as another mapping of it does"""
+    other = seen.get(("sysfs", said["s1"]), {})
+    same = all(other.get(key) == said.get(key) for key in ("s2", "result"))
+    return dict(said, why=said["why"] or other["why"]) if same else said
+
+
 class Picture:
     def __init__(self, cells):
         bases = list(dict.fromkeys(facts(cell)[0] for cell in cells))
@@ -57,8 +64,8 @@ class Picture:
         # kernel -> host -> stage-1 type -> (cell, observation)
         self.kernels, self.notes = {}, []
         for cell, table in tables:
-            self.add(kernel(cell), cell, (s for (vma, _), s in table.seen.items()
-                                          if vma not in OTHERS))
+            self.add(kernel(cell), cell, (as_elsewhere(s, table.seen) for (vma, _), s
+                                          in table.seen.items() if vma not in OTHERS))
         for cell, table in tables:
             self.add(OTHER, cell, (s for (vma, _), s in table.seen.items() if vma == "sysfs"))
 

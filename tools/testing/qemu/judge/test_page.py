@@ -108,6 +108,13 @@ class Page(test_report.Case):
         self.assertEqual(line[4], ("44", "", "Normal-NC or 0xff"))
         self.assertIn("1: the machine deviates: QEMU: &lt;known&gt;<", self.page)
 
+    def test_without_the_feature_a_deviation_is_that_of_other_mappings(self):
+        self.cell("6.1-stock-4k-max-vhe", control=True, ktap=saw("0x00", "0x04", verdict="fail")
+                  + saw("0x00", "0x04", "sysfs", "deviation", end=" # SKIP platform deviation: x"))
+        self.report("6.1-stock-4k-max-vhe")
+        self.assertEqual(self.line("VHE, FEAT_S2FWB", "as it is")[0],
+                         ("04", "", "Device-nGnRE<sup>1</sup>"))
+
     def test_without_observations_there_is_no_picture(self):
         self.cell()
         self.report("6.1-4k-max-vhe")
