@@ -42,7 +42,7 @@ $(error $(planned))
 endif
 $(foreach line,$(planned),$(eval $(subst ^, ,$(line))))
 
-export V KSRC AUTHOR SIGNOFF
+export V KSRC AUTHOR SIGNOFF FLAKY
 unexport BOOT SUITE TEST QEMU APPEND LANGUAGE ARCH CROSS_COMPILE CDPATH
 export DEBIAN := $(abspath $(O))/debian
 # ccache learns from the compiler what a file includes: a run of the preprocessor of its own
