@@ -217,8 +217,10 @@ def part(names, number, of):
     groups, shards = {}, [[0, []] for _ in range(of)]
     for name in names:
         groups.setdefault(Cell(name).kernel, []).append(name)
-    sums = {kernel: costs.get(kernel, 0) + sum(costs.get(c, 60) for c in cells)
-            for kernel, cells in groups.items()}
+    built = {Cell(name).kernel for name in names
+             if FLAVOURS[Cell(name).flavour][0].startswith("tree")}
+    sums = {kernel: costs.get(kernel, costs["kernel"] if kernel in built else 0)
+            + sum(costs.get(c, costs["cell"]) for c in cells) for kernel, cells in groups.items()}
     for kernel in sorted(groups, key=lambda k: (-sums[k], k)):
         shard = min(shards, key=lambda s: s[0])
         shard[0] += sums[kernel]
