@@ -217,7 +217,7 @@ $(O)/results/harness/pass: $(or $(filter Makefile bases series-% $(series)/% $(q
 
 mutants:
 	@$(qemu)/mutants/run $(O) $(O)/results/mutants $(or $(mutants),'$(MUTANT)')
-$(O)/results/mutants/pass: $(wildcard $(qemu)/mutants/run $(qemu)/mutants/*/*) $(force)
+$(O)/results/mutants/pass: $(wildcard $(qemu)/mutants/run $(qemu)/plan/mutants.py $(qemu)/mutants/*/*) $(force)
 	$(call tap,mutants,$(qemu)/mutants/run --tap --workers=1 $(O) $(@D) $(mutants))
 
 series: $(O)/$(BASE)/tree/.git/replayed

@@ -108,9 +108,8 @@ message_of()
 # series_messages BASE: the patches of other bases whose messages its patches take
 series_messages()
 {
-	series_entries "$1" | while read -r patch _; do
-		message_of "$patch"
-	done
+	series_entries "$1" | cut -d ' ' -f 1 |
+		(cd "$root" && xargs -r sed -s -n '1s/^Message: //p')
 }
 
 # series_mail PATCH: it, in mail format

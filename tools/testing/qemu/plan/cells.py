@@ -85,8 +85,9 @@ class Cell:
             self.bad(f"the {self.flavour} kernels have no granule of {self.granule}")
         if self.cpu not in CPUS:
             self.bad(f"no CPU {self.cpu}, there are: {listed(CPUS)}")
-        for option in names:
-            options.update(self.option("+" + option))
+        # The last line of ./hosts wins, whatever the order in the name.
+        for _, values in sorted(self.option("+" + name) for name in names):
+            options.update(values)
         self.qemu_cpu, *has = CPUS[self.cpu]
         if self.granule not in has:
             self.bad(f"a {self.cpu} has no granule of {self.granule}")
@@ -110,12 +111,12 @@ class Cell:
                     "-GRANULE-CPU-MODE, as in 6.1-4k-max-vhe)")
 
     def option(self, name):
-        """The assignments of +OPTION"""
-        for pattern, values in OPTIONS.items():
+        """The number of its line in ./hosts, and the assignments of +OPTION"""
+        for line, (pattern, values) in enumerate(OPTIONS.items()):
             match = re.fullmatch(re.escape(pattern).replace(r"\*", r"([1-9]\d?)"), name)
             if match:
                 number = match[1] if match.groups() else ""
-                return dict(v.replace("*", number).split("=") for v in values)
+                return line, [v.replace("*", number).split("=") for v in values]
         self.bad(f"no CPU {self.cpu}{name}, there are: {listed(CPUS)}, with {listed(OPTIONS)}")
 
     def has_feature(self):
@@ -160,7 +161,8 @@ def sets():
 
 SETS = sets()
 # What is no cell, by name, with its arguments
-STEPS = {words[0]: words[1:] for words in map(str.split, SETS["wide"]) if words[0].count("-") < 3}
+STEPS = {words[0]: words[1:] for words in map(str.split, SETS["wide"])
+         if not CELL.fullmatch(words[0])}
 FULL = {words[0] for s in SETS.values() for words in map(str.split, s) if words[1:] == ["full"]}
 
 
@@ -199,7 +201,10 @@ def cells_of(names, base=None, shard=None):
     found = [name for name in found if not base or name.startswith(base + "-")]
     if not found:
         raise Error(f"no cell of base {base} is among: {listed(names)}")
-    return [name for name in found if name in part(found, *shard)] if shard else found
+    if not shard:
+        return found
+    mine = part(found, *shard)
+    return [name for name in found if name in mine]
 
 
 def steps_of(names):

@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 
+import mutants
 from cells import BASES, EMULATORS, FLAVOURS, FULL, ROOT, Cell, Error, cells_of, lines, listed, \
     run, shard_of, steps_of, stocks
 
@@ -94,10 +95,8 @@ class Plan:
             raise Error(f"unknown SUITE {k['SUITE']}, there are: series own own-all")
         if "stress" in goals and not re.fullmatch("[1-9][0-9]*", k["DURATION"]):
             raise Error(f"DURATION={k['DURATION']} is no number of seconds, as in DURATION=600")
-        sets_of = {"demo": "demo", "demo-vm": "demo-vm", "demo-vm-runs": "demo-vm",
-                   "bench": "bench"}
-        self.verbs = {name: cells_of([name], self.ksrc or None) for name in set(
-            sets_of[g] for g in goals if g in sets_of) if name != "demo-vm"}
+        self.verbs = {verb: cells_of([verb], self.ksrc or None) for verb in ("demo", "bench")
+                      if verb in goals}
         if {"demo-vm", "demo-vm-runs"} & set(goals):
             self.verbs["demo-vm"] = cells_of(["demo-vm"])
         if "deb" in goals:
@@ -111,30 +110,20 @@ class Plan:
                 self.steps = {}  # They take that kernel.
             if self.ksrc:
                 # The harness's own tests are not about this tree, nor are others' mutants.
-                own = set(self.mutants_of("*", self.ksrc))
+                own = set(mutants.named("*", self.ksrc))
                 self.steps["mutants"] = [m for m in self.steps.get("mutants", []) if m in own]
                 self.steps = {s: args for s, args in self.steps.items()
                               if s == "lint-fast" or args}
         self.compared = [cell.name] if "regression" in goals else [
             f"{b}-4k-max-vhe" for b in self.floors() if any(
                 c.startswith(b + "-") for c in self.check)] if "all" in k["CELLS"].split() else []
-        self.mutants = self.steps.get("mutants") or "mutants" in goals and self.mutants_of(
-            k["MUTANT"], k["BASE"] or self.ksrc) or []
+        self.mutants = self.steps.get("mutants", [])
+        if "mutants" in goals:
+            self.mutants = mutants.named(k["MUTANT"], k["BASE"] or self.ksrc)
 
     @staticmethod
     def floors():
         return [line.split()[0] for line in lines(os.path.join(ROOT, QEMU, "judge/expect/floors"))]
-
-    @staticmethod
-    def heads():
-        """The mutants: name, and the lines before the patch"""
-        for path in sorted(glob.glob(os.path.join(ROOT, QEMU, "mutants/*/*.patch"))):
-            with open(path, encoding="utf-8") as f:
-                yield os.path.basename(path)[:-len(".patch")], f.read().split("\n---\n")[0]
-
-    def mutants_of(self, pattern, base):
-        return [name for name, head in self.heads() if fnmatch.fnmatchcase(name, pattern) and (
-            "\nExcused:" in head or not base or f"\nCell: {base}-" in head)]
 
     # What they take
 
@@ -241,13 +230,32 @@ class Plan:
             self.needs(f"{o}/base-selftests/{c}/ran", *needs,
                        f"{o}/{cell.base}/base-selftests.cpio")
 
+    def results(self, pristine):
+        """What a check has to reach: the sources first, as one may not be there any more;
+        kernels, the longest, next"""
+        o = self.o
+        lost = [c for c in self.check if Cell(c).base in self.gone and Cell(c).base != self.ksrc]
+        here = [c for c in self.check if c not in lost]
+        self.set("sources", listed(f"{o}/{b}/tree/.git/replayed" for b in dict.fromkeys(
+            Cell(c).base for c in self.check) if b != self.ksrc))
+        done = {c: f"{o}/cell/{c}/pass" for c in here}
+        done.update({s: f"{o}/results/{s}/pass" for s in list(self.steps) + [
+            f"base-selftests-{c}" for c in pristine]})
+        for name, target in done.items():
+            self.needs(f"reached-{name}", target)
+        self.needs("results", *dict.fromkeys(f"{o}/kernel/{Cell(c).kernel}/.built" for c in here),
+                   *(f"reached-{name}" for name in done))
+        for c, p in pristine.items():
+            self.needs(f"{o}/base-selftests/{c}/ran", f"| {o}/base-selftests/{p}/ran")
+            self.needs(f"{o}/results/base-selftests-{c}/pass", f"{o}/base-selftests/{c}/ran",
+                       f"{o}/base-selftests/{p}/ran", f"{QEMU}/judge/expect/base-selftests-{Cell(c).base}")
+            self.set(f"pristine.{c}", p)
+
     def lines(self):
         self.decide()
         k, o, goals = self.knobs, self.o, self.goals
         pristine = {c: Cell(c).pristine for c in self.compared}
-        heads = dict(self.heads()) if self.mutants else {}
-        takes = sorted(set(re.findall(r"^Cell: (.*)", "\n".join(
-            heads[m] for m in self.mutants if m in heads), re.M)))
+        takes = mutants.cells_of(self.mutants)
         named = [m[1] for g in goals for m in [re.match(
             r"(?:run-|.*/cell/)([^/]*?)(?:/pass|/booted)?$", g)] if m and m[1].count("-") > 2]
         cells = [Cell(c) for c in dict.fromkeys(
@@ -281,23 +289,7 @@ class Plan:
             self.kernel(cell)
         for cell in cells:
             self.boots(cell, list(pristine) + list(pristine.values()))
-        # The sources first, as one may not be there any more; kernels, the longest, next.
-        lost = [c for c in self.check if Cell(c).base in self.gone and Cell(c).base != self.ksrc]
-        here = [c for c in self.check if c not in lost]
-        self.set("sources", listed(f"{o}/{b}/tree/.git/replayed" for b in dict.fromkeys(
-            Cell(c).base for c in self.check) if b != self.ksrc))
-        done = {c: f"{o}/cell/{c}/pass" for c in here}
-        done.update({s: f"{o}/results/{s}/pass" for s in list(self.steps) + [
-            f"base-selftests-{c}" for c in pristine]})
-        for name, target in done.items():
-            self.needs(f"reached-{name}", target)
-        self.needs("results", *dict.fromkeys(f"{o}/kernel/{Cell(c).kernel}/.built" for c in here),
-                   *(f"reached-{name}" for name in done))
-        for c, p in pristine.items():
-            self.needs(f"{o}/base-selftests/{c}/ran", f"| {o}/base-selftests/{p}/ran")
-            self.needs(f"{o}/results/base-selftests-{c}/pass", f"{o}/base-selftests/{c}/ran",
-                       f"{o}/base-selftests/{p}/ran", f"{QEMU}/judge/expect/base-selftests-{Cell(c).base}")
-            self.set(f"pristine.{c}", p)
+        self.results(pristine)
         takes = [w for c in map(Cell, takes) for w in (
             f"{o}/kernel/{c.kernel}/.built", f"{o}/kernel/{c.kernel}/initramfs.cpio",
             *self.emulator(c))]

@@ -20,6 +20,8 @@ class Names(unittest.TestCase):
         self.assertEqual("6.12-stock-16k", cell.kernel)
         self.assertEqual("6.12-base-16k-max+gicv2+bar8g+qemu11-protected", cell.pristine)
         self.assertEqual("32G", cells.Cell("6.1-4k-max+icount-vhe").options["BAR"])
+        for name in ("6.1-4k-max+icount+bar8g-vhe", "6.1-4k-max+bar8g+icount-vhe"):
+            self.assertEqual("8G", cells.Cell(name).options["BAR"])
         self.assertEqual("6.1-4k", cells.Cell("6.1-4k-max-vhe").kernel)
 
     def test_what_is_wrong_with_a_name_is_said(self):
