@@ -847,7 +847,6 @@ int main(int argc, char *argv[])
 		.type = KVM_DEV_TYPE_ARM_VGIC_V3, .flags = KVM_CREATE_DEVICE_TEST,
 	};
 	const struct how *wanted[ARRAY_SIZE(hows)];
-	struct kvm_memattr_leaf leaf;
 	char name[64];
 
 	while ((opt = getopt(argc, argv, "s")) != -1) {
@@ -871,10 +870,9 @@ int main(int argc, char *argv[])
 	if (access(VMM "qemu-system-aarch64", X_OK))
 		ksft_exit_skip("no VMM in " VMM ": tools/testing/qemu makes one\n");
 	memattr_require(&bar_machine);
+	if (bar_pkvm())
+		ksft_exit_skip(BAR_PKVM "\n");
 	vm = ioctl(open("/dev/kvm", O_RDWR), KVM_CREATE_VM, 0);
-	/* Where pKVM keeps the tables to itself, it maps no MMIO either. */
-	if (memattr_leaf(&bar_machine, vm, 0, &leaf) == -EOPNOTSUPP)
-		ksft_exit_skip("pKVM has the stage-2 tables: boot with kvm-arm.mode=nvhe\n");
 	if (ioctl(vm, KVM_CREATE_DEVICE, &v3) && ioctl(vm, KVM_CREATE_DEVICE, &v2))
 		ksft_exit_skip("this host cannot virtualise a GIC: boot with kvm-arm.mode=nvhe\n");
 	close(vm);

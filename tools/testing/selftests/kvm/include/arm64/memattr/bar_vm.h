@@ -162,6 +162,10 @@ extern struct bar_left {
 	struct memattr_row row;
 } *bar_left;
 
+/* Why the rows that look at stage 2 are skipped, if bar_pkvm() says so */
+#define BAR_PKVM	"pKVM has the stage-2 tables: boot with kvm-arm.mode=nvhe"
+
+bool bar_pkvm(void);
 int bar_fork(const char *name, const struct vfio_bar_want *want,
 	     void (*run)(const void *arg), const void *arg);
 void bar_report(const struct memattr_row *row);

@@ -208,6 +208,27 @@ static bool open_device(const struct vfio_bar_want *want)
 	return true;
 }
 
+/**
+ * bar_pkvm() - does pKVM keep the stage-2 tables to itself?
+ *
+ * It maps no MMIO then, either. Asked of a VM that is never run, and once: a vCPU
+ * is slow to make there.
+ */
+bool bar_pkvm(void)
+{
+	static enum { UNKNOWN, NO, YES } pkvm;
+	struct kvm_memattr_leaf leaf;
+	struct kvm_vm *vm;
+
+	if (pkvm == UNKNOWN) {
+		vm = vm_create_barebones();
+		pkvm = memattr_leaf(&bar_machine, vm->fd, 0, &leaf) == -EOPNOTSUPP ?
+		       YES : NO;
+		kvm_vm_free(vm);
+	}
+	return pkvm == YES;
+}
+
 /* Run a row, for bar_row(). */
 int bar_fork(const char *name, const struct vfio_bar_want *want,
 	     void (*run)(const void *arg), const void *arg)
@@ -220,6 +241,7 @@ int bar_fork(const char *name, const struct vfio_bar_want *want,
 		strcpy(bar_left->why, vfio_bar_why());
 		return KSFT_SKIP;
 	}
+	bar_pkvm();
 	pid = fork();
 	TEST_ASSERT(pid >= 0, "fork: %s", strerror(errno));
 	if (!pid) {
@@ -318,16 +340,13 @@ static void guest_code(void)
  */
 void bar_vm_create(struct bar_vm *bv, void *guest)
 {
-	struct kvm_memattr_leaf leaf;
 	int i, ec;
 
+	bar_skip_if(bar_pkvm(), BAR_PKVM);
 	memset(bv, 0, sizeof(*bv));
 	bv->vm = vm_create_with_vcpus(BAR_VM_VCPUS, guest ?: guest_code, bv->vcpus);
 	bv->vcpu = bv->vcpus[0];
 	bv->end = FIRST_GPA;
-	/* Where pKVM keeps the tables to itself, it maps no MMIO either. */
-	bar_skip_if(memattr_leaf(&bar_machine, bv->vm->fd, 0, &leaf) == -EOPNOTSUPP,
-		    "pKVM has the stage-2 tables: boot with kvm-arm.mode=nvhe");
 	vm_init_descriptor_tables(bv->vm);
 	for (i = 0; i < BAR_VM_VCPUS; i++)
 		vcpu_init_descriptor_tables(bv->vcpus[i]);
