@@ -20,7 +20,6 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "../../../.."))
-MODES = ("vhe", "nvhe", "protected")
 GRANULES = ("4k", "16k", "64k")
 CELL = re.compile(r"([^-/]*)(?:-(base|deb|debug|stock))?-([^-/]*)-([^/]*)-([^-/]*)")
 
@@ -49,7 +48,8 @@ def hosts(kind):
             for words in [line.split()] if words[0] == kind}
 
 
-CPUS, FLAVOURS, OPTIONS, EMULATORS = (hosts(k) for k in ("cpu", "flavour", "option", "emulator"))
+CPUS, MODES, FLAVOURS, OPTIONS, EMULATORS = (
+    hosts(k) for k in ("cpu", "mode", "flavour", "option", "emulator"))
 BASES = {words[0]: words[1:] for words in map(str.split, lines(os.path.join(ROOT, "bases")))}
 
 
@@ -96,6 +96,9 @@ class Cell:
         if self.mode not in has:
             self.bad(f"a {self.cpu} has no {self.mode.upper()}, there are: " + listed(
                 m for m in MODES if m in has))
+        only = [w for w in MODES[self.mode] if w in BASES]
+        if only and self.base not in only:
+            self.bad(f"no {self.mode} mode in {self.base}, only in: {listed(only)}")
         self.options = options
         self.emulator = options["EMULATOR"]
         self.kernel = "-".join([self.base] + [flavour] * bool(flavour) + [self.granule])
@@ -103,7 +106,8 @@ class Cell:
         self.facts = [self.base, self.granule, self.flavour, self.mode, self.cpu,
                       "gicv" + options["GIC"]]
         self.facts += [w for w in has + FLAVOURS[self.flavour][1:]
-                       if w not in MODES + GRANULES]
+                       if w not in MODES and w not in GRANULES]
+        self.facts += [w for w in MODES[self.mode] if w not in BASES and w[0] != "+"]
         self.facts += ["feature"] * self.has_feature() + names
 
     def bad(self, why):
@@ -172,8 +176,9 @@ def every():
         for kernel in ("4k", "16k", "64k", "base-4k", "stock-4k", "stock-16k", "debug-4k"):
             for cpu in CPUS:
                 for gic in ("", "+gicv2")[:1 if "-" in kernel else 2]:
-                    for mode in MODES:
-                        name = f"{base}-{kernel}-{cpu}{gic}-{mode}"
+                    for mode, words in MODES.items():
+                        option = "".join(w for w in words if w[0] == "+")
+                        name = f"{base}-{kernel}-{cpu}{gic}{option}-{mode}"
                         try:
                             yield Cell(name).name
                         except Error:

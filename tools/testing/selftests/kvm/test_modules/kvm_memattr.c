@@ -156,15 +156,6 @@ static bool at_usable;
  */
 static bool broken;
 
-static bool vcpu_has_el2(struct kvm_vcpu *vcpu)
-{
-#ifdef KVM_ARM_VCPU_HAS_EL2
-	return vcpu_has_feature(vcpu, KVM_ARM_VCPU_HAS_EL2);
-#else
-	return false;
-#endif
-}
-
 /* What KVM's page-table code goes by */
 static bool system_has_fwb(void)
 {
@@ -491,34 +482,58 @@ static int ioctl_leaf(struct kvm_memattr_leaf *leaf)
 	return ret;
 }
 
+#define VCPU_REGIME(ctxt, el) {							\
+	.sctlr = ctxt_sys_reg(ctxt, SCTLR_##el),				\
+	/* The walk must not set an access flag or a dirty state */		\
+	.tcr = ctxt_sys_reg(ctxt, TCR_##el) & ~TCR_HAHD,			\
+	/* No other CPU has these tables to share a TLB entry with us */	\
+	.ttbr0 = ctxt_sys_reg(ctxt, TTBR0_##el) & ~TTBR_CNP,			\
+	.ttbr1 = ctxt_sys_reg(ctxt, TTBR1_##el) & ~TTBR_CNP,			\
+	.mair = ctxt_sys_reg(ctxt, MAIR_##el),					\
+	.amair = ctxt_sys_reg(ctxt, AMAIR_##el),				\
+}
+
+/*
+ * Stage 1 where the vCPU is. KVM runs a guest's EL2 at EL1, with its registers as
+ * they are if E2H is set. A guest's guest has another stage 2.
+ */
+static int vcpu_regime(struct kvm_vcpu *vcpu, struct regime *r)
+{
+	const struct kvm_cpu_context *ctxt = &vcpu->arch.ctxt;
+
+	*r = (struct regime)VCPU_REGIME(ctxt, EL1);
+#ifdef KVM_ARM_VCPU_HAS_EL2
+	if (vcpu_has_feature(vcpu, KVM_ARM_VCPU_HAS_EL2)) {
+		if ((ctxt->regs.pstate & PSR_MODE_MASK) != PSR_MODE_EL2h ||
+		    !(ctxt_sys_reg(ctxt, HCR_EL2) & HCR_E2H))
+			return -EOPNOTSUPP;
+		*r = (struct regime)VCPU_REGIME(ctxt, EL2);
+	}
+#endif
+	r->hcr = vcpu->arch.hcr_el2 & ~HCR_TGE;
+
+	return ~r->hcr & (HCR_VM | HCR_E2H | HCR_RW) ? -EOPNOTSUPP : 0;
+}
+
 /*
  * With vcpu->mutex held the vCPU is not loaded, and its registers are where KVM
  * keeps them.
  */
 static int vcpu_translate(struct kvm_vcpu *vcpu, struct kvm_memattr_translate *tr)
 {
-	const struct kvm_cpu_context *ctxt = &vcpu->arch.ctxt;
 	struct kvm *kvm = vcpu->kvm;
-	struct regime r = {
-		.sctlr = ctxt_sys_reg(ctxt, SCTLR_EL1),
-		/* The walk must not set an access flag or a dirty state */
-		.tcr = ctxt_sys_reg(ctxt, TCR_EL1) & ~TCR_HAHD,
-		/* No other CPU has these tables to share a TLB entry with us */
-		.ttbr0 = ctxt_sys_reg(ctxt, TTBR0_EL1) & ~TTBR_CNP,
-		.ttbr1 = ctxt_sys_reg(ctxt, TTBR1_EL1) & ~TTBR_CNP,
-		.mair = ctxt_sys_reg(ctxt, MAIR_EL1),
-		.amair = ctxt_sys_reg(ctxt, AMAIR_EL1),
-		.hcr = vcpu->arch.hcr_el2 & ~HCR_TGE,
-	};
-	int ret = -EOPNOTSUPP;
+	struct regime r;
+	int ret;
 
 	if (!vcpu_has_run_once(vcpu))
 		return -ENOEXEC;
-	if (vcpu_has_el2(vcpu) || ~r.hcr & (HCR_VM | HCR_E2H | HCR_RW))
-		return -EOPNOTSUPP;
+	ret = vcpu_regime(vcpu, &r);
+	if (ret)
+		return ret;
 
+	ret = -EOPNOTSUPP;
 	write_lock(&kvm->mmu_lock);
-	if (vcpu->arch.hw_mmu == &kvm->arch.mmu && kvm->arch.mmu.pgt)
+	if (kvm->arch.mmu.pgt)
 		ret = check_tables(kvm, &r, tr->va);
 	if (!ret) {
 		r.vtcr = vm_vtcr(kvm) & ~VTCR_HAHD;

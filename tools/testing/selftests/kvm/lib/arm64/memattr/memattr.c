@@ -723,8 +723,15 @@ void memattr_set_s1(struct kvm_vm *vm, u64 gva, unsigned int attridx)
 	*ptep = (*ptep & ~(7ULL << 2)) | (u64)attridx << 2;
 }
 
+/* Newer libraries make guests that run at EL2, and have MAIR_EL2. */
+#ifdef MAPPED_EL2_SYSREG
+#define MAIR_OF(vcpu)	ctxt_reg_alias(vcpu, SYS_MAIR_EL1)
+#else
+#define MAIR_OF(vcpu)	KVM_ARM64_SYS_REG(SYS_MAIR_EL1)
+#endif
+
 /**
- * memattr_set_mair() - put a type into a vCPU's MAIR_EL1
+ * memattr_set_mair() - put a type into a vCPU's MAIR_ELx
  * @vcpu: the vCPU
  * @attridx: which of the eight, 0 to 7; the library has some of its own, 4 for
  *	     the guest's code, data and stack
@@ -732,12 +739,12 @@ void memattr_set_s1(struct kvm_vm *vm, u64 gva, unsigned int attridx)
  */
 void memattr_set_mair(struct kvm_vcpu *vcpu, unsigned int attridx, u8 mair)
 {
-	u64 val = memattr_vcpu_reg(vcpu, KVM_ARM64_SYS_REG(SYS_MAIR_EL1));
+	u64 val = memattr_vcpu_reg(vcpu, MAIR_OF(vcpu));
 	unsigned int shift = attridx * 8;
 
 	TEST_ASSERT(attridx < 8, "No AttrIndx %u", attridx);
 	val = (val & ~(0xffULL << shift)) | (u64)mair << shift;
-	vcpu_set_reg(vcpu, KVM_ARM64_SYS_REG(SYS_MAIR_EL1), val);
+	vcpu_set_reg(vcpu, MAIR_OF(vcpu), val);
 }
 
 /**
