@@ -127,6 +127,13 @@ class Plan:
 
     # What they take
 
+    @staticmethod
+    def edited(files):
+        """What the patches among them edit; a new one is written by "make refresh" """
+        paths = [os.path.join(ROOT, f) for f in files if f.endswith(".patch")]
+        return [line.split()[1][2:] for path in paths if os.path.exists(path)
+                for line in lines(path) if line.startswith("+++ b/")]
+
     def sources(self, base):
         o, tree = f"{self.o}/{base}", f"{self.o}/{base}/tree"
         whence = "FORCE" if base == self.ksrc else f"{self.o}/source/{base}.tar.xz.package"
@@ -138,7 +145,7 @@ class Plan:
         self.needs(f"{tree}/.git/replayed", f"series-{base}", *files, *messages)
         uuid = f"{self.o}/uuid-arm64" if any(
             os.path.basename(f) == f"link-libvfio-{base}.patch" for f in files) else ""
-        tests = [f[len(KVM) + 1:-2] for f in files
+        tests = [f[len(KVM) + 1:-2] for f in [*files, *self.edited(files)]
                  if f.startswith(KVM + "/arm64/") and f.endswith(".c")]
         self.set(f"tests.{base}", listed(tests))
         self.set(f"uuid.{base}", uuid)
