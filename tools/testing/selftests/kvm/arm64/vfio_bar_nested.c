@@ -202,6 +202,9 @@ TEST_F(bar, types)
 			EXPECT_TRY(self->normal, normal[j], s2_normal[i], 1);
 	}
 	EXPECT_TRY(L1_FAULT, MT_NORMAL_NC, S2_GRE, 1);
+	/* With FEAT_S2FWB, bit 3 is no part of the type. */
+	if (variant->fwb)
+		EXPECT_TRY(L1_FAULT, MT_NORMAL_NC, BIT(3) | S2_GRE, 1);
 }
 
 /* L1's pages differ within a block that KVM could map, and L1's block is whole. */
