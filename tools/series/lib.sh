@@ -105,11 +105,12 @@ message_of()
 	sed -n '1s/^Message: //p' "$root/$1"
 }
 
-# series_messages BASE: the patches of other bases whose messages its patches take
+# series_messages BASE: the patches of other bases whose messages its patches take; a new
+# patch is not there yet
 series_messages()
 {
 	series_entries "$1" | cut -d ' ' -f 1 |
-		(cd "$root" && xargs -r sed -s -n '1s/^Message: //p')
+		(cd "$root" && xargs -r grep -hsm 1 '^Message: ') | sed 's/^Message: //'
 }
 
 # series_mail PATCH: it, in mail format
