@@ -44,8 +44,15 @@ static struct {
 	bool block;
 } l1;
 
+static u64 other_page(u64 addr)
+{
+	return align_down(addr, SZ_4K) ^ SZ_4K;
+}
+
+/* The page next to it comes first: it may be the other part of a block. */
 static void l2_code(u64 gva)
 {
+	asm volatile("ldr wzr, [%0]" : : "r" (other_page(gva)) : "memory");
 	/* QEMU checks the alignment only when it fills its TLB. */
 	asm volatile("tlbi vmalle1is; dsb ish; isb" : : : "memory");
 	asm volatile("ldr xzr, [%0]" : : "r" (gva) : "memory");
@@ -84,7 +91,7 @@ static void l1_code(u64 gva, u64 gpa)
 	sysreg_clear_set(hcr_el2, HCR_EL2_TGE | HCR_EL2_FWB, HCR_EL2_VM | l1.fwb);
 	/* The two pages that are tried; for stage 1 L2 does it. */
 	asm volatile("dsb ish; tlbi ipas2e1is, %0; tlbi ipas2e1is, %1; dsb ish; isb"
-		     : : "r" (gpa >> 12), "r" ((gpa + SZ_4K) >> 12) : "memory");
+		     : : "r" (gpa >> 12), "r" (other_page(gpa) >> 12) : "memory");
 
 	/* L1 does not go on, so that L2 can have its stack. */
 	write_sysreg(PSR_MODE_EL1h | PSR_D_BIT | PSR_A_BIT | PSR_I_BIT | PSR_F_BIT, spsr_el1);
@@ -120,9 +127,10 @@ FIXTURE_VARIANT_ADD(bar, with_fwb) {
 /* How a load of L2's ends, with the MT_* of its stage 1 and the MemAttr of L1's */
 static const char *try(struct kvm_vcpu *vcpu, gpa_t gpa, u8 type, u8 memattr, int offset)
 {
-	gpa_t page = align_down(gpa + offset, SZ_4K);
+	gpa_t other = other_page(gpa + offset), page = other_page(other);
 
 	virt_pg_map_type(vcpu->vm, page, page, type);
+	virt_pg_map_type(vcpu->vm, other, other, type);
 	l1.memattr = memattr;
 	sync_global_to_guest(vcpu->vm, l1);
 	/* The last try may have ended in L2. */
