@@ -178,6 +178,8 @@ def every():
                 for gic in ("", "+gicv2")[:1 if "-" in kernel else 2]:
                     for mode, words in MODES.items():
                         option = "".join(w for w in words if w[0] == "+")
+                        if option and gic:
+                            continue
                         name = f"{base}-{kernel}-{cpu}{gic}{option}-{mode}"
                         try:
                             yield Cell(name).name

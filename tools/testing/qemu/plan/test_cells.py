@@ -30,7 +30,9 @@ class Names(unittest.TestCase):
                           ("6.1-4k-max+wings-vhe", "no CPU max+wings"),
                           ("6.1-4k-max+bar0g-vhe", "no CPU max+bar0g"),
                           ("6.1-5k-max-vhe", "no granule 5k, there are: 4k 16k 64k"),
-                          ("6.1-4k-max-hv", "no mode hv, there are: vhe nvhe protected"),
+                          ("6.1-4k-max-hv", "no mode hv, there are: vhe nvhe protected nested"),
+                          ("6.1-4k-max-nested", "no nested mode in 6.1, only in: 7.3"),
+                          ("7.3-4k-neoverse-n1-nested", "a neoverse-n1 has no NESTED"),
                           ("6.1-4k-cortex-a57-vhe", "has no VHE, there are: nvhe protected"),
                           ("6.1-16k-cortex-a57-nvhe", "a cortex-a57 has no granule of 16k"),
                           ("6.1-stock-64k-max-vhe", "no stock kernel 6.1-64k, ./bases knows"),
@@ -47,6 +49,7 @@ class Names(unittest.TestCase):
                 ("6.1-stock-4k-max-vhe", "stock", "feature pristine series"),
                 ("6.12-stock-4k-max-vhe", "stock feature", "series"),
                 ("6.12-base-4k-max-vhe", "pristine feature", "series"),
+                ("7.3-4k-max+qemu11-nested", "nested vhe qemu11", "nvhe 7.2"),
                 ("7.3-debug-4k-max-vhe", "debug feature", "series")):
             facts = set(cells.Cell(name).facts)
             self.assertLessEqual(set(has.split()), facts, name)
@@ -54,6 +57,8 @@ class Names(unittest.TestCase):
 
     def test_an_emulator_cannot_run_everything(self):
         for name, version, cannot in (("6.12-16k-max-protected", "7.2.22", True),
+                                      ("7.3-4k-max-nested", "7.2.22", True),
+                                      ("7.3-4k-max-nested", "11.1.3", False),
                                       ("6.12-stock-64k-max-protected", "7.2.1", None),
                                       ("6.12-64k-max+gicv2-protected", "7.2.1", True),
                                       ("6.12-16k-max-protected", "10.0.2", False),

@@ -33,6 +33,11 @@ class Make(unittest.TestCase):
                        "kernel/7.3-64k/test_modules/kvm_memattr.ko"):
             self.assertTrue(any(line.startswith(f"build/{target}: ") for line in lines), target)
 
+    def test_the_tests_are_those_that_a_series_adds_or_edits(self):
+        tests = next(line for line in self.lines("selftests", BASE="7.3") if "tests.7.3" in line)
+        for test in ("arm64/at", "arm64/vfio_bar_types", "arm64/memattr/vfio_bar_vmm"):
+            self.assertIn(test, tests.split())
+
     def test_what_is_wrong_with_a_knob_is_said(self):
         for knobs, why in (({"?": ["CEL"]}, "unknown variable CEL, there are: "),
                            ({"SUITE": "mine"}, "unknown SUITE mine"),
