@@ -482,7 +482,8 @@ static int ioctl_leaf(struct kvm_memattr_leaf *leaf)
 	return ret;
 }
 
-#define VCPU_REGIME(ctxt, el) {							\
+/* What stage 1 has at EL1, or at EL2, in the "ctxt" of a function */
+#define CTXT_REGIME(el) {							\
 	.sctlr = ctxt_sys_reg(ctxt, SCTLR_##el),				\
 	/* The walk must not set an access flag or a dirty state */		\
 	.tcr = ctxt_sys_reg(ctxt, TCR_##el) & ~TCR_HAHD,			\
@@ -501,13 +502,13 @@ static int vcpu_regime(struct kvm_vcpu *vcpu, struct regime *r)
 {
 	const struct kvm_cpu_context *ctxt = &vcpu->arch.ctxt;
 
-	*r = (struct regime)VCPU_REGIME(ctxt, EL1);
+	*r = (struct regime)CTXT_REGIME(EL1);
 #ifdef KVM_ARM_VCPU_HAS_EL2
 	if (vcpu_has_feature(vcpu, KVM_ARM_VCPU_HAS_EL2)) {
 		if ((ctxt->regs.pstate & PSR_MODE_MASK) != PSR_MODE_EL2h ||
 		    !(ctxt_sys_reg(ctxt, HCR_EL2) & HCR_E2H))
 			return -EOPNOTSUPP;
-		*r = (struct regime)VCPU_REGIME(ctxt, EL2);
+		*r = (struct regime)CTXT_REGIME(EL2);
 	}
 #endif
 	r->hcr = vcpu->arch.hcr_el2 & ~HCR_TGE;
