@@ -188,7 +188,7 @@ FIXTURE_TEARDOWN(bar)
 }
 
 /* Device at either stage is Device, and who says so has the fault. */
-TEST_F(bar, types)
+TEST_F_TIMEOUT(bar, types, 300)
 {
 	static const u8 device[] = { MT_DEVICE_nGnRnE, MT_DEVICE_nGnRE, MT_DEVICE_nGRE,
 				     MT_DEVICE_GRE };
