@@ -220,7 +220,7 @@ class Plan:
             [f"{o}/{cell.base}/tree-base"] if cell.flavour == "base" else []))))
         self.set(f"emulator.{c}", self.knobs["QEMU"] or (needs[1] if cell.emulator else
                                                          "qemu-system-aarch64"))
-        if cell.flavour == "debug":
+        if cell.flavour == "debug" or cell.mode == "nested":
             self.set(f"limit.{c}", "2400")
         if c not in FULL:
             self.set(f"short.{c}", "y")
