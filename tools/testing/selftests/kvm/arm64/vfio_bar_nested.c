@@ -139,9 +139,14 @@ static const char *try(struct kvm_vcpu *vcpu, gpa_t gpa, u8 type, u8 memattr, in
 	return guest_try(vcpu, l1_code, gpa + offset, gpa);
 }
 
-#define EXPECT_TRY(_end, _type, _memattr, _offset)			\
-	EXPECT_STREQ(_end, try(self->vcpu, self->gpa, _type, _memattr, _offset)) \
-		TH_LOG("stage 1 %d, MemAttr %d, offset %d", _type, _memattr, _offset)
+static void expect_try(struct __test_metadata *_metadata, struct kvm_vcpu *vcpu, gpa_t gpa,
+		       const char *end, u8 type, u8 memattr, int offset)
+{
+	EXPECT_STREQ(end, try(vcpu, gpa, type, memattr, offset))
+		TH_LOG("stage 1 %d, MemAttr %d, offset %d", type, memattr, offset);
+}
+
+#define EXPECT_TRY(...)	expect_try(_metadata, self->vcpu, self->gpa, __VA_ARGS__)
 
 FIXTURE_SETUP(bar)
 {

@@ -724,11 +724,14 @@ void memattr_set_s1(struct kvm_vm *vm, u64 gva, unsigned int attridx)
 }
 
 /* Newer libraries make guests that run at EL2, and have MAIR_EL2. */
+static u64 mair_of(struct kvm_vcpu *vcpu)
+{
 #ifdef MAPPED_EL2_SYSREG
-#define MAIR_OF(vcpu)	ctxt_reg_alias(vcpu, SYS_MAIR_EL1)
+	return ctxt_reg_alias(vcpu, SYS_MAIR_EL1);
 #else
-#define MAIR_OF(vcpu)	KVM_ARM64_SYS_REG(SYS_MAIR_EL1)
+	return KVM_ARM64_SYS_REG(SYS_MAIR_EL1);
 #endif
+}
 
 /**
  * memattr_set_mair() - put a type into a vCPU's MAIR_ELx
@@ -739,12 +742,12 @@ void memattr_set_s1(struct kvm_vm *vm, u64 gva, unsigned int attridx)
  */
 void memattr_set_mair(struct kvm_vcpu *vcpu, unsigned int attridx, u8 mair)
 {
-	u64 val = memattr_vcpu_reg(vcpu, MAIR_OF(vcpu));
+	u64 val = memattr_vcpu_reg(vcpu, mair_of(vcpu));
 	unsigned int shift = attridx * 8;
 
 	TEST_ASSERT(attridx < 8, "No AttrIndx %u", attridx);
 	val = (val & ~(0xffULL << shift)) | (u64)mair << shift;
-	vcpu_set_reg(vcpu, MAIR_OF(vcpu), val);
+	vcpu_set_reg(vcpu, mair_of(vcpu), val);
 }
 
 /**
