@@ -32,6 +32,9 @@
 #define L1_FAULT	"guest fault: EC 0x24, FSC 0x21"
 #define L2_FAULT	"guest fault: EC 0x25, FSC 0x21"
 
+/* Each test has a VM of its own, which takes seconds where EL2 is emulated. */
+#define SECONDS		300
+
 static const char *device_bdf;
 
 /* L1's stage 2, by level: 1G blocks, 2M blocks and 4K pages */
@@ -193,7 +196,7 @@ FIXTURE_TEARDOWN(bar)
 }
 
 /* Device at either stage is Device, and who says so has the fault. */
-TEST_F_TIMEOUT(bar, types, 300)
+TEST_F_TIMEOUT(bar, types, SECONDS)
 {
 	static const u8 device[] = { MT_DEVICE_nGnRnE, MT_DEVICE_nGnRE, MT_DEVICE_nGRE,
 				     MT_DEVICE_GRE };
@@ -221,7 +224,7 @@ TEST_F_TIMEOUT(bar, types, 300)
 }
 
 /* L1's pages differ within a block that KVM could map, and L1's block is whole. */
-TEST_F(bar, pages_and_blocks)
+TEST_F_TIMEOUT(bar, pages_and_blocks, SECONDS)
 {
 	EXPECT_TRY(L1_FAULT, MT_NORMAL_NC, S2_GRE, 1);
 	EXPECT_TRY(self->normal, MT_NORMAL_NC, S2_GRE, SZ_4K + 1);
@@ -232,7 +235,7 @@ TEST_F(bar, pages_and_blocks)
 }
 
 /* Where KVM says Device, L1 takes the fault of its guest as well. */
-TEST_F(bar, sysfs)
+TEST_F_TIMEOUT(bar, sysfs, SECONDS)
 {
 	void *hva = bar_map_sysfs(self->device, self->bar, self->size);
 
@@ -245,7 +248,7 @@ TEST_F(bar, sysfs)
 }
 
 /* When the BAR goes, it goes from the shadow stage 2 as well. */
-TEST_F(bar, taken_away)
+TEST_F_TIMEOUT(bar, taken_away, SECONDS)
 {
 	EXPECT_TRY(GUEST_ENDED, MT_NORMAL_NC, S2_NC, 0);
 	vfio_pci_cmd_clear(self->device, PCI_COMMAND_MEMORY);
