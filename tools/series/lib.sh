@@ -109,8 +109,9 @@ message_of()
 # patch is not there yet
 series_messages()
 {
-	series_entries "$1" | cut -d ' ' -f 1 |
-		(cd "$root" && xargs -r grep -hsm 1 '^Message: ') | sed 's/^Message: //'
+	series_entries "$1" | (cd "$root" && while read -r patch _; do
+		[ ! -f "$patch" ] || echo "$patch"
+	done | xargs -r sed -s -n '1s/^Message: //p')
 }
 
 # series_mail PATCH: it, in mail format
