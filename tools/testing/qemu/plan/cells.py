@@ -58,6 +58,14 @@ def stocks(base):
     return dict(w.split("=") for w in BASES[base][4:] if w[0].isdigit())
 
 
+def words_of(mode):
+    """The bases that have it, if not all do; the option that it is run with; its facts"""
+    words = MODES[mode]
+    option = "".join(w for w in words if w[0] == "+")
+    bases = [w for w in words if w in BASES]
+    return bases, option, [w for w in words if w not in bases and w != option]
+
+
 def listed(words):
     return " ".join(words)
 
@@ -96,7 +104,7 @@ class Cell:
         if self.mode not in has:
             self.bad(f"a {self.cpu} has no {self.mode.upper()}, there are: " + listed(
                 m for m in MODES if m in has))
-        only = [w for w in MODES[self.mode] if w in BASES]
+        only, _, of_mode = words_of(self.mode)
         if only and self.base not in only:
             self.bad(f"no {self.mode} mode in {self.base}, only in: {listed(only)}")
         self.options = options
@@ -107,8 +115,7 @@ class Cell:
                       "gicv" + options["GIC"]]
         self.facts += [w for w in has + FLAVOURS[self.flavour][1:]
                        if w not in MODES and w not in GRANULES]
-        self.facts += [w for w in MODES[self.mode] if w not in BASES and w[0] != "+"]
-        self.facts += ["feature"] * self.has_feature() + names
+        self.facts += of_mode + ["feature"] * self.has_feature() + names
 
     def bad(self, why):
         raise Error(f"unknown CELL {self.name}: {why} (a cell is BASE[-base|-deb|-debug|-stock]"
@@ -176,8 +183,8 @@ def every():
         for kernel in ("4k", "16k", "64k", "base-4k", "stock-4k", "stock-16k", "debug-4k"):
             for cpu in CPUS:
                 for gic in ("", "+gicv2")[:1 if "-" in kernel else 2]:
-                    for mode, words in MODES.items():
-                        option = "".join(w for w in words if w[0] == "+")
+                    for mode in MODES:
+                        _, option, _ = words_of(mode)
                         if option and gic:
                             continue
                         name = f"{base}-{kernel}-{cpu}{gic}{option}-{mode}"
