@@ -169,7 +169,7 @@ FIXTURE_SETUP(bar)
 		SKIP(return, "No EL2 for guests: boot with kvm-arm.mode=nested");
 	if (getpagesize() != SZ_4K || self->size < 2 * SZ_4K)
 		SKIP(return, "Needs 4K pages, which a guest hypervisor has only if the host has");
-	for (i = 0; i < ESR_ELx_EC_MAX; i++)
+	for (i = 0; i <= ESR_ELx_EC_MAX; i++)
 		vm_install_sync_handler(self->vm, VECTOR_SYNC_LOWER_64, i, guest_report_fault);
 
 	self->gpa = bar_slot_add(self->vm, 1, 0, self->hva, self->size);

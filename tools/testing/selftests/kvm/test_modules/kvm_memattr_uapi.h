@@ -203,9 +203,10 @@ struct kvm_memattr_host_pte {
  *  -EACCES	the walk would read a stage-1 table that is not in Normal
  *		Write-Back memory, such as one in a BAR
  *  -EOPNOTSUPP	KVM_MEMATTR_INFO_TRANSLATE is not set, the vCPU has AArch32 at
- *		EL1 or has an EL2, its stage-1 tables are big-endian, what its
- *		TCR_EL1 says of @va is reserved, its HCR_EL2 has no VM or E2H, or
- *		its VM has no stage-2 tables
+ *		EL1, it has an EL2 and is not there or has no E2H there, its
+ *		stage-1 tables are big-endian, what its TCR says of @va is
+ *		reserved, its HCR_EL2 has no VM or E2H, or its VM has no stage-2
+ *		tables
  *  -EIO	an earlier call could not restore the host's registers (the kernel
  *		log has a warning): restart the machine
  */

@@ -241,6 +241,7 @@ int bar_fork(const char *name, const struct vfio_bar_want *want,
 		strcpy(bar_left->why, vfio_bar_why());
 		return KSFT_SKIP;
 	}
+	/* Here, so that what it finds is known to the processes of all rows. */
 	bar_pkvm();
 	pid = fork();
 	TEST_ASSERT(pid >= 0, "fork: %s", strerror(errno));
