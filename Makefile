@@ -206,7 +206,7 @@ define tap
 endef
 
 lint-fast: $(O)/results/lint-fast/pass
-files := $(wildcard $(shell unset CDPATH; $(lib) shipped_files 2>/dev/null))
+files := $(shell unset CDPATH; $(lib) shipped_files 2>/dev/null)
 $(O)/results/lint-fast/pass: $(or $(files),FORCE) $(force)
 	$(call tap,lint-fast,$(qemu)/host/lint-fast)
 

@@ -161,11 +161,15 @@ pristine_identity()
 	export GIT_COMMITTER_DATE="$GIT_AUTHOR_DATE"
 }
 
-# shipped_files ARG...: the files of this repository, as git ls-files has them
+# shipped_files ARG...: the files of this repository, as git ls-files has them, and not
+# removed
 shipped_files()
 {
-	git -C "$root" ls-files -co --exclude-standard "$@" ||
+	shipped=$(git -C "$root" ls-files -co --exclude-standard "$@") ||
 		die "$root is no git checkout: clone it, a tarball will not do"
+	echo "$shipped" | sort | while read -r file; do
+		[ ! -f "$root/$file" ] || echo "$file"
+	done
 }
 
 # tree_fact TREE KEY: what unpack has recorded of the tree's source: version, package, ksrc
