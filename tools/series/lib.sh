@@ -61,10 +61,10 @@ kernel_base()
 	echo "$newest"
 }
 
-# series_entries BASE [PART...]: a line for each commit, of those parts or of all: the
-# patch, then the whole files which join it, in the series "# + FILE" lines after the
+# series_lines BASE [PART...]: a line for each commit, of those parts or of all: the
+# patch, then what joins it, in the series "# + FILE" or "# + DIR/" lines after the
 # patch. A part begins with "# [PART NEEDED...] ...".
-series_entries()
+series_lines()
 {
 	base=$1
 	shift
@@ -75,6 +75,24 @@ series_entries()
 		/^#/ || !NF { next }
 		{ flush(); if (parts == "  " || index(parts, " " part " ")) line = $0 }
 		END { flush() }' "$root/series-$base"
+}
+
+# series_entries BASE [PART...]: the same, with the files below each DIR/. One that has
+# none stays, as a file does that is missing.
+series_entries()
+{
+	series_lines "$@" | while read -r patch names; do
+		printf '%s' "$patch"
+		for name in $names; do
+			files=
+			case $name in
+			*/) files=$(files_below "$name") ;;
+			esac
+			# shellcheck disable=SC2086 # a list
+			printf ' %s' ${files:-$name}
+		done
+		echo
+	done
 }
 
 # series_parts BASE: the names of its parts, in order, one a line
@@ -170,6 +188,12 @@ shipped_files()
 	echo "$shipped" | sort | while read -r file; do
 		[ ! -f "$root/$file" ] || echo "$file"
 	done
+}
+
+# files_below DIR/: those of this repository; in a tarball, which has no others, all
+files_below()
+{
+	(shipped_files -- "$1" 2>/dev/null) || (cd "$root" && find "$1" -type f | sort)
 }
 
 # tree_fact TREE KEY: what unpack has recorded of the tree's source: version, package, ksrc

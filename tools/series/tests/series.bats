@@ -249,6 +249,40 @@ hostile_user()
 	[ -x "$tmp/root/mm/script" ]
 }
 
+@test "a directory joins all files below it, and what comes and goes there in the tree" {
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
+	mkdir -p "$tmp/root/mm/dir/sub"
+	cp -r --parents bases tools "$tmp/root"
+	git init -q "$tmp/root"
+	(cd "$tmp/tree" && echo more >>mm/file && echo "Subject: mm: more" && echo --- &&
+		git diff && git checkout -q mm/file) >"$tmp/root/mm/more.patch"
+	echo 1 >"$tmp/root/mm/dir/one"
+	echo 2 >"$tmp/root/mm/dir/sub/two"
+	printf '%s\n' mm/more.patch "# + mm/dir/" >"$tmp/root/series-6.1"
+	"$tmp/root/tools/series/replay" 6.1 "$tmp/tree"
+	[ "$(git -C "$tmp/tree" ls-files mm/dir | xargs)" = "mm/dir/one mm/dir/sub/two" ]
+	[ "$("$tmp/root/tools/series/refresh" 6.1 "$tmp/tree")" = "wrote mm/more.patch" ]
+	# A file that is new here is none that the tree has lost.
+	echo 4 >"$tmp/root/mm/dir/four"
+	echo 3 >"$tmp/tree/mm/dir/three"
+	git -C "$tmp/tree" rm -q mm/dir/one
+	git -C "$tmp/tree" add -f mm/dir/three
+	git -C "$tmp/tree" -c user.name=x -c user.email=x commit -q --amend -m "mm: more"
+	run "$tmp/root/tools/series/refresh" 6.1 "$tmp/tree"
+	echo "$output"
+	[ "$output" = "$(printf '%s\n' "wrote mm/dir/three" "removed mm/dir/one")" ]
+	[ "$(tail -n 1 "$tmp/root/series-6.1")" = "# + mm/dir/" ]
+	"$tmp/root/tools/series/replay" 6.1 "$tmp/tree"
+	[ "$(cd "$tmp/tree/mm/dir" && echo *)" = "four sub three" ]
+	rm -r "$tmp"/root/mm/dir/*
+	for _ in empty missing; do
+		fails_with "series-6.1 names mm/dir/, which does not exist" \
+			"$tmp/root/tools/series/replay" 6.1 "$tmp/tree"
+		rm -rf "$tmp/root/mm/dir"
+	done
+}
+
 @test "a message that is the same for two bases is stored once" {
 	source_package 6.1.999-1
 	unpack "$tmp/tree"

@@ -15,6 +15,10 @@ $(O)/%/.git/source: $(series)/tracked
 	$(call step,unpack-$(subst /,-,$*),$*: unpack) $(series)/unpack $(*D) $(O)/$* \
 		$(O)/source/$(*D).tar.xz
 
+# A directory that joins a patch may have lost a file.
+$(O)/%/series.id: FORCE
+	$(call remember,$(lib) series_entries $*)
+
 $(O)/%/tree/.git/replayed: $(O)/%/tree/.git/source $(series)/replay $(series)/commits
 	$(call step,tree-$*,$*: apply the series) $(series)/replay $* $(O)/$*/tree
 

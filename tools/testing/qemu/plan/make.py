@@ -142,14 +142,14 @@ class Plan:
             self.set(f"ksrc.{base}", self.knobs["KSRC"])
         self.needs(f"{tree}/.git/source {tree}-base/.git/source", f"{self.o}/source/{base}.id",
                    whence)
-        self.needs(f"{tree}/.git/replayed", f"series-{base}", *files, *messages)
+        self.needs(f"{tree}/.git/replayed", f"{o}/series.id", *files, *messages)
         uuid = f"{self.o}/uuid-arm64" if any(
             os.path.basename(f) == f"link-libvfio-{base}.patch" for f in files) else ""
         tests = [f[len(KVM) + 1:-2] for f in [*files, *self.edited(files)]
                  if f.startswith(KVM + "/arm64/") and f.endswith(".c")]
         self.set(f"tests.{base}", listed(tests))
         self.set(f"uuid.{base}", uuid)
-        self.needs(f"{o}/selftests/kselftest-kvm.tar.gz", f"series-{base}", uuid)
+        self.needs(f"{o}/selftests/kselftest-kvm.tar.gz", f"{o}/series.id", uuid)
         self.watch(f"{base}/headers/", f"{tree}/include/uapi {tree}/arch/arm64/include/uapi")
         self.watch(f"{base}/selftests/", f"{tree}/{KVM} {tree}/tools/testing/selftests -maxdepth 5")
         self.watch(f"{base}/deb/", self.kernel_in(tree))
