@@ -304,6 +304,25 @@ hostile_user()
 		"$tmp/root/tools/series/commits" 6.1 "$tmp/tree"
 }
 
+@test "a patch of several bases stays as another base has its lines" {
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
+	mkdir -p "$tmp/root/mm"
+	cp -r --parents bases tools "$tmp/root"
+	(cd "$tmp/tree" && printf '%s\n' before more after >mm/file && echo "Subject: mm: more" &&
+		echo --- && git diff && git checkout -q mm/file) >"$tmp/root/mm/more.patch"
+	echo mm/more.patch >"$tmp/root/series-6.1"
+	"$tmp/root/tools/series/replay" 6.1 "$tmp/tree"
+	"$tmp/root/tools/series/refresh" 6.1 "$tmp/tree"
+	sed -i -e 's/^index ......../index 00000000/' -e 's/^@@.* @@/& its place/' \
+		"$tmp/root/mm/more.patch"
+	"$tmp/root/tools/series/replay" 6.1 "$tmp/tree"
+	[ -z "$("$tmp/root/tools/series/refresh" 6.1 "$tmp/tree")" ]
+	sed -i 's/^more/much more/' "$tmp/tree/mm/file"
+	git -C "$tmp/tree" -c user.name=x -c user.email=x commit -qa --amend -m "mm: more"
+	[ "$("$tmp/root/tools/series/refresh" 6.1 "$tmp/tree")" = "wrote mm/more.patch" ]
+}
+
 @test "a new commit is written to the path that its new line names" {
 	source_package 6.1.999-1
 	unpack "$tmp/tree"
