@@ -61,7 +61,7 @@ $(O)/%/headers/.done: $(O)/%/headers/.source
 		O=$(abspath $(@D))/obj INSTALL_HDR_PATH=$(abspath $(@D)) headers_install
 	@touch $@
 
-# Of the KVM selftests with libvfio
+# Of the selftests with libvfio
 $(O)/uuid-arm64: $(qemu)/build/debian-unpack
 	$(call step,uuid,libuuid for arm64) $(qemu)/build/debian-unpack bookworm arm64 $@ uuid-dev
 

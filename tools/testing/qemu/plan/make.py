@@ -21,7 +21,8 @@ from cells import BASES, EMULATORS, FLAVOURS, FULL, ROOT, Cell, Error, cells_of,
     run, shard_of, steps_of, stocks
 
 QEMU = "tools/testing/qemu"
-KVM = "tools/testing/selftests/kvm"
+SELFTESTS = "tools/testing/selftests"
+KVM = f"{SELFTESTS}/kvm"
 KNOBS = ("APPEND AUTHOR BASE CELL CELLS DURATION FLAKY FORCE GRANULE KSRC LIMIT MUTANT O PART "
          "QEMU ROW SHARD SIGNOFF SUITE TEST V").split()
 # The kernel of vfio_bar_vmm's VM
@@ -145,13 +146,13 @@ class Plan:
         self.needs(f"{tree}/.git/replayed", f"{o}/series.id", *files, *messages)
         uuid = f"{self.o}/uuid-arm64" if any(
             os.path.basename(f) == f"link-libvfio-{base}.patch" for f in files) else ""
-        tests = [f[len(KVM) + 1:-2] for f in [*files, *self.edited(files)]
-                 if f.startswith(KVM + "/arm64/") and f.endswith(".c")]
+        tests = [f[len(SELFTESTS) + 1:-2].removeprefix("kvm/") for f in [*files, *self.edited(files)]
+                 if re.fullmatch(f"{SELFTESTS}/(kvm/arm64/.*|vfio/[^/]*_test)[.]c", f)]
         self.set(f"tests.{base}", listed(tests))
         self.set(f"uuid.{base}", uuid)
         self.needs(f"{o}/selftests/kselftest-kvm.tar.gz", f"{o}/series.id", uuid)
         self.watch(f"{base}/headers/", f"{tree}/include/uapi {tree}/arch/arm64/include/uapi")
-        self.watch(f"{base}/selftests/", f"{tree}/{KVM} {tree}/tools/testing/selftests -maxdepth 5")
+        self.watch(f"{base}/selftests/", f"{tree}/{KVM} {tree}/{SELFTESTS} -maxdepth 5")
         self.watch(f"{base}/deb/", self.kernel_in(tree))
         self.needs(listed(f"{o}/{d}/.source" for d in ("headers", "selftests", "deb")),
                    f"{tree}/.git/replayed")
