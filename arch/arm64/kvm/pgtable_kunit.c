@@ -14,7 +14,7 @@
 #include <asm/virt.h>
 
 #define BLOCK_LEVEL	(KVM_PGTABLE_LAST_LEVEL - 1)
-/* IPA and PA of a block; nothing accesses it */
+/* IPA of a block; nothing accesses it */
 #define BLOCK		PMD_SIZE
 
 #define NORMAL_WB	0
@@ -35,8 +35,13 @@ struct stage2 {
 static void (*kvm_put_page)(void *addr);
 /* Of the tables */
 static int start_level;
-/* Entries given up while invalid, and while valid; data cleaned */
-static int broken, overwritten, cleaned;
+/* From the IPA to the PA of what is mapped */
+static u64 to_pa;
+/* Entries given up while invalid, and while valid */
+static int broken, overwritten;
+/* Bytes cleaned, and the first of them */
+static u64 cleaned;
+static void *cleaned_from;
 
 static void put_page_of_entry(void *addr)
 {
@@ -50,7 +55,9 @@ static void put_page_of_entry(void *addr)
 /* There may be no memory at that address. */
 static void clean(void *addr, size_t size)
 {
-	cleaned++;
+	if (!cleaned)
+		cleaned_from = addr;
+	cleaned += size;
 }
 
 static void invalidate(void *addr, size_t size)
@@ -68,9 +75,10 @@ static int map(struct kunit *test, u64 addr, int level, enum kvm_pgtable_prot pr
 	broken = 0;
 	overwritten = 0;
 	cleaned = 0;
+	to_pa = 2 * kvm_granule_size(level);
 	write_lock(&s->kvm.mmu_lock);
 	ret = kvm_pgtable_stage2_map(s->kvm.arch.mmu.pgt, addr, kvm_granule_size(level),
-				     addr, prot, &s->cache, 0);
+				     addr + to_pa, prot, &s->cache, 0);
 	write_unlock(&s->kvm.mmu_lock);
 
 	return ret;
@@ -154,7 +162,7 @@ static kvm_pte_t descriptor(enum kvm_pgtable_prot prot, u64 pa, int level)
 
 static void expect_leaf(struct kunit *test, u64 addr, int level, enum kvm_pgtable_prot prot)
 {
-	kvm_pte_t want = descriptor(prot, addr, level), pte;
+	kvm_pte_t want = descriptor(prot, addr + to_pa, level), pte;
 	int found;
 
 	KUNIT_ASSERT_EQ(test, 0, leaf(test, addr, &pte, &found));
@@ -230,19 +238,24 @@ static void stage2_cleaning(struct kunit *test)
 	struct stage2 *s = test->priv;
 	bool cacheable = type->prot == NORMAL_WB;
 	bool later = cacheable && !cpus_have_final_cap(ARM64_HAS_STAGE2_FWB);
+	u64 size = PMD_SIZE;
+	void *at;
 	int ret;
 
 	KUNIT_ASSERT_EQ(test, 0, map(test, BLOCK, BLOCK_LEVEL,
 				     type->prot | KVM_PGTABLE_PROT_RW));
-	KUNIT_EXPECT_EQ(test, (int)cacheable, cleaned);
+	at = s->mm_ops.phys_to_virt(BLOCK + to_pa);
+	KUNIT_EXPECT_EQ(test, cacheable ? size : 0, cleaned);
+	KUNIT_EXPECT_TRUE(test, !cleaned || cleaned_from == at);
 	cleaned = 0;
 	write_lock(&s->kvm.mmu_lock);
 	ret = kvm_pgtable_stage2_flush(s->kvm.arch.mmu.pgt, BLOCK, PMD_SIZE);
 	write_unlock(&s->kvm.mmu_lock);
 	KUNIT_EXPECT_EQ(test, 0, ret);
-	KUNIT_EXPECT_EQ(test, (int)later, cleaned);
+	KUNIT_EXPECT_EQ(test, later ? size : 0, cleaned);
 	unmap(test, BLOCK, BLOCK_LEVEL);
-	KUNIT_EXPECT_EQ(test, (int)later, cleaned);
+	KUNIT_EXPECT_EQ(test, later ? size : 0, cleaned);
+	KUNIT_EXPECT_TRUE(test, !cleaned || cleaned_from == at);
 }
 
 /*
@@ -322,8 +335,8 @@ static void stage2_split(struct kunit *test)
 	const struct type *type = test->param_value;
 	struct stage2 *s = test->priv;
 	struct kvm_s2_mmu *mmu = &s->kvm.arch.mmu;
-	u64 offsets[] = { 0, PMD_SIZE - PAGE_SIZE };
-	int i, ret;
+	u64 ipa;
+	int ret;
 
 	KUNIT_ASSERT_EQ(test, 0, map(test, BLOCK, BLOCK_LEVEL, type->prot));
 	expect_leaf(test, BLOCK, BLOCK_LEVEL, type->prot);
@@ -333,8 +346,8 @@ static void stage2_split(struct kunit *test)
 	write_unlock(&s->kvm.mmu_lock);
 	kvm_mmu_free_memory_cache(&mmu->split_page_cache);
 	KUNIT_ASSERT_EQ(test, 0, ret);
-	for (i = 0; i < ARRAY_SIZE(offsets); i++)
-		expect_leaf(test, BLOCK + offsets[i], KVM_PGTABLE_LAST_LEVEL, type->prot);
+	for (ipa = BLOCK; ipa < BLOCK + PMD_SIZE; ipa += PAGE_SIZE)
+		expect_leaf(test, ipa, KVM_PGTABLE_LAST_LEVEL, type->prot);
 }
 
 static int stage2_init(struct kunit *test)
