@@ -10,10 +10,13 @@
  *
  * The BAR is read.  Its decoding is turned off and on.
  */
-#include "assigned_bar.h"
-#include "kselftest_harness.h"
+#include <linux/sizes.h>
+#include <sys/mman.h>
 
 #include <asm/sysreg.h>
+
+#include "assigned_bar.h"
+#include "kselftest_harness.h"
 
 /* Stage 2: 39 bits, 4K granule, from level 1 */
 #define S2_VTCR		(VTCR_EL2_RES1 | SYS_FIELD_PREP(VTCR_EL2, PS, 2) |	\
@@ -27,10 +30,6 @@
 #define S2_nGnRnE	0b0000
 #define S2_GRE		0b0011
 #define S2_NC		0b0101
-
-/* What guest_try() says of an unaligned access */
-#define L1_FAULT	"guest fault: EC 0x24, FSC 0x21"
-#define L2_FAULT	"guest fault: EC 0x25, FSC 0x21"
 
 /* Each test has a VM of its own, which takes seconds where EL2 is emulated. */
 #define SECONDS		300
@@ -59,8 +58,7 @@ static void l2_code(u64 gva)
 	/* QEMU checks the alignment only when it fills its TLB. */
 	asm volatile("tlbi vmalle1is; dsb ish; isb" : : : "memory");
 	asm volatile("ldr xzr, [%0]" : : "r" (gva) : "memory");
-	dsb(sy);
-	ucall_arch_do_ucall(GUEST_TRIED);
+	guest_done(0);
 }
 
 #define copy_el2_to_el1(reg)						\
@@ -112,7 +110,7 @@ FIXTURE(bar) {
 	void *hva;
 	int bar;
 	/* How an unaligned load of L2's ends, if both stages say Normal */
-	const char *normal;
+	enum guest_end normal;
 };
 
 FIXTURE_VARIANT(bar) {
@@ -128,7 +126,7 @@ FIXTURE_VARIANT_ADD(bar, with_fwb) {
 };
 
 /* How a load of L2's ends, with the MT_* of its stage 1 and the MemAttr of L1's */
-static const char *try(struct kvm_vcpu *vcpu, gpa_t gpa, u8 type, u8 memattr, int offset)
+static enum guest_end try(struct kvm_vcpu *vcpu, gpa_t gpa, u8 type, u8 memattr, int offset)
 {
 	gpa_t other = other_page(gpa + offset), page = other_page(other);
 
@@ -143,10 +141,13 @@ static const char *try(struct kvm_vcpu *vcpu, gpa_t gpa, u8 type, u8 memattr, in
 }
 
 static void expect_try(struct __test_metadata *_metadata, struct kvm_vcpu *vcpu, gpa_t gpa,
-		       const char *end, u8 type, u8 memattr, int offset)
+		       enum guest_end want, u8 type, u8 memattr, int offset)
 {
-	EXPECT_STREQ(end, try(vcpu, gpa, type, memattr, offset))
-		TH_LOG("stage 1 %d, MemAttr %d, offset %d", type, memattr, offset);
+	enum guest_end seen = try(vcpu, gpa, type, memattr, offset);
+
+	EXPECT_EQ(want, seen)
+		TH_LOG("stage 1 %d, MemAttr %d, offset %d: %s (%lx), not %s", type, memattr,
+		       offset, guest_end_name(seen), guest_value, guest_end_name(want));
 }
 
 #define EXPECT_TRY(...)	expect_try(_metadata, self->vcpu, self->gpa, __VA_ARGS__)
@@ -162,15 +163,14 @@ FIXTURE_SETUP(bar)
 		SKIP(return, "%s has no prefetchable BAR to map", device_bdf);
 	self->hva = self->device->bars[self->bar].vaddr;
 	self->size = self->device->bars[self->bar].info.size;
-	self->normal = bar_is_withheld(device_bdf) ? L1_FAULT : GUEST_ENDED;
+	self->normal = bar_is_withheld(device_bdf) ? L1_ALIGNMENT_FAULT : GUEST_DID_IT;
 
-	self->vm = bar_vm_create(&self->vcpu);
+	self->vm = guest_vm_create(&self->vcpu);
 	if (!vcpu_has_el2(self->vcpu))
 		SKIP(return, "No EL2 for guests: boot with kvm-arm.mode=nested");
 	if (getpagesize() != SZ_4K || self->size < 2 * SZ_4K)
 		SKIP(return, "Needs 4K pages, which a guest hypervisor has only if the host has");
-	for (i = 0; i <= ESR_ELx_EC_MAX; i++)
-		vm_install_sync_handler(self->vm, VECTOR_SYNC_LOWER_64, i, guest_report_fault);
+	guest_vm_report_l2_faults(self->vm);
 
 	self->gpa = bar_slot_add(self->vm, 1, 0, self->hva, self->size);
 	for (i = 0; i < ARRAY_SIZE(l1.table); i++) {
@@ -182,7 +182,7 @@ FIXTURE_SETUP(bar)
 	l1.ram = variant->fwb ? 0b0110 : 0b1111;
 	l1.block = false;
 
-	if (!strcmp(try(self->vcpu, self->gpa, MT_DEVICE_nGnRE, S2_NC, 1), GUEST_ENDED))
+	if (try(self->vcpu, self->gpa, MT_DEVICE_nGnRE, S2_NC, 1) == GUEST_DID_IT)
 		SKIP(return, "this machine allows unaligned accesses to Device memory");
 }
 
@@ -206,58 +206,58 @@ TEST_F_TIMEOUT(bar, types, SECONDS)
 
 	for (i = S2_nGnRnE; i <= S2_GRE; i++) {
 		for (j = 0; j < ARRAY_SIZE(device); j++)
-			EXPECT_TRY(L2_FAULT, device[j], i, 1);
+			EXPECT_TRY(GUEST_ALIGNMENT_FAULT, device[j], i, 1);
 		for (j = 0; j < ARRAY_SIZE(normal); j++)
-			EXPECT_TRY(L1_FAULT, normal[j], i, 1);
+			EXPECT_TRY(L1_ALIGNMENT_FAULT, normal[j], i, 1);
 	}
 	/* L1 changes its mind. */
 	for (i = 0; i < ARRAY_SIZE(s2_normal); i++) {
 		for (j = 0; j < ARRAY_SIZE(device); j++)
-			EXPECT_TRY(L2_FAULT, device[j], s2_normal[i], 1);
+			EXPECT_TRY(GUEST_ALIGNMENT_FAULT, device[j], s2_normal[i], 1);
 		for (j = 0; j < ARRAY_SIZE(normal); j++)
 			EXPECT_TRY(self->normal, normal[j], s2_normal[i], 1);
 	}
-	EXPECT_TRY(L1_FAULT, MT_NORMAL_NC, S2_GRE, 1);
+	EXPECT_TRY(L1_ALIGNMENT_FAULT, MT_NORMAL_NC, S2_GRE, 1);
 	/* With FEAT_S2FWB, bit 3 is no part of the type. */
 	if (variant->fwb)
-		EXPECT_TRY(L1_FAULT, MT_NORMAL_NC, BIT(3) | S2_GRE, 1);
+		EXPECT_TRY(L1_ALIGNMENT_FAULT, MT_NORMAL_NC, BIT(3) | S2_GRE, 1);
 }
 
 /* L1's pages differ within a block that KVM could map, and L1's block is whole. */
 TEST_F_TIMEOUT(bar, pages_and_blocks, SECONDS)
 {
-	EXPECT_TRY(L1_FAULT, MT_NORMAL_NC, S2_GRE, 1);
+	EXPECT_TRY(L1_ALIGNMENT_FAULT, MT_NORMAL_NC, S2_GRE, 1);
 	EXPECT_TRY(self->normal, MT_NORMAL_NC, S2_GRE, SZ_4K + 1);
 
 	l1.block = true;
-	EXPECT_TRY(L1_FAULT, MT_NORMAL_NC, S2_GRE, SZ_4K + 1);
+	EXPECT_TRY(L1_ALIGNMENT_FAULT, MT_NORMAL_NC, S2_GRE, SZ_4K + 1);
 	EXPECT_TRY(self->normal, MT_NORMAL_NC, S2_NC, SZ_4K + 1);
 }
 
 /* Where KVM says Device, L1 takes the fault of its guest as well. */
 TEST_F_TIMEOUT(bar, sysfs, SECONDS)
 {
-	void *hva = bar_map_sysfs(self->device, self->bar, self->size);
+	void *hva = bar_map_sysfs(device_bdf, self->bar, self->size);
 
 	if (!hva)
 		SKIP(return, "CONFIG_IO_STRICT_DEVMEM: boot with iomem=relaxed");
 	vm_set_user_memory_region(self->vm, 1, 0, self->gpa, 0, NULL);
 	self->gpa = bar_slot_add(self->vm, 1, 0, hva, self->size);
-	EXPECT_TRY(GUEST_ENDED, MT_NORMAL_NC, S2_NC, 0);
-	EXPECT_TRY(L1_FAULT, MT_NORMAL_NC, S2_NC, 1);
+	EXPECT_TRY(GUEST_DID_IT, MT_NORMAL_NC, S2_NC, 0);
+	EXPECT_TRY(L1_ALIGNMENT_FAULT, MT_NORMAL_NC, S2_NC, 1);
 }
 
 /* When the BAR goes, it goes from the shadow stage 2 as well. */
 TEST_F_TIMEOUT(bar, taken_away, SECONDS)
 {
-	EXPECT_TRY(GUEST_ENDED, MT_NORMAL_NC, S2_NC, 0);
+	EXPECT_TRY(GUEST_DID_IT, MT_NORMAL_NC, S2_NC, 0);
 	vfio_pci_cmd_clear(self->device, PCI_COMMAND_MEMORY);
-	EXPECT_TRY(KVM_EFAULT, MT_NORMAL_NC, S2_NC, 0);
+	EXPECT_TRY(KVM_RUN_EFAULT, MT_NORMAL_NC, S2_NC, 0);
 	vfio_pci_cmd_set(self->device, PCI_COMMAND_MEMORY);
 	EXPECT_TRY(self->normal, MT_NORMAL_NC, S2_NC, 1);
 
 	ASSERT_EQ(0, munmap(self->hva, self->size));
-	EXPECT_TRY(KVM_EFAULT, MT_NORMAL_NC, S2_NC, 0);
+	EXPECT_TRY(KVM_RUN_EFAULT, MT_NORMAL_NC, S2_NC, 0);
 }
 
 int main(int argc, char *argv[])

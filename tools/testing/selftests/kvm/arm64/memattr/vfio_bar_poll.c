@@ -119,7 +119,7 @@ static void *poller_thread(void *arg)
 		if (__vcpu_run(p->vcpu)) {
 			if (errno == EINTR)
 				continue;
-			/* Refused is refused: vfio_bar_revoke wants -EFAULT. */
+			/* Refused is refused: vfio_bar_guest wants -EFAULT. */
 			if (errno != EFAULT)
 				printf("# KVM_RUN: %s\n", strerror(errno));
 		} else {

@@ -442,6 +442,7 @@ static void *vcpu_thread(void *arg)
 				 run->exit_reason, run->mmio.phys_addr);
 		memcpy(run->mmio.data, no_word, sizeof(no_word));
 	}
+	return NULL;
 }
 
 static void vmm(u64 generation)
@@ -593,7 +594,7 @@ static void decode_off_and_on(void)
 
 /*
  * The type that this kernel gives the BAR; and does it revoke a mapping that was
- * moved? vfio_bar_memattr and vfio_bar_revoke judge that.
+ * moved? vfio_bar_memattr and vfio_bar_guest judge that.
  */
 static void probe(void)
 {

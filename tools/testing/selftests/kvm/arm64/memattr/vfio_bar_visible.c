@@ -34,7 +34,7 @@ static void check_smaps(const void *hva, bool want)
 		bar_fail("smaps has no VmFlags of %p", hva);
 	printf("# smaps: %s", line);
 	if (!!strstr(line, " au ") != want || strstr(line, "??"))
-		bar_fail("au is %swanted", want ? "" : "not ");
+		bar_fail("VmFlags %s au", want ? "lacks" : "has");
 }
 
 static struct bar_slot map_bar(int window)
@@ -132,8 +132,14 @@ static void check_dump(u64 gpa, const struct kvm_memattr_leaf *leaf)
 
 static void test_dump(void)
 {
+	struct kvm_vm *vm = bar_pkvm() ? vm_create_barebones() : bv.vm;
+
 	snprintf(dump, sizeof(dump), "/sys/kernel/debug/kvm/%d-%d/stage2_page_tables",
-		 getpid(), bv.vm->fd);
+		 getpid(), vm->fd);
+	/* What KVM has there is no page table. */
+	if (bar_pkvm() && !access(dump, F_OK))
+		bar_fail("there is a dump under pKVM");
+	bar_skip_if(bar_pkvm(), BAR_PKVM);
 	bar_skip_if(access(dump, R_OK),
 		    "no stage-2 dump: it takes Linux 6.12, CONFIG_PTDUMP_STAGE2_DEBUGFS and debugfs");
 	touch_all(check_dump);
@@ -333,7 +339,7 @@ static void run(const void *arg)
 	bar_skip_if((!strncmp(t->name, "any", 3) || t->run == test_platform) &&
 		    access(VFIO_BAR_SWITCH, F_OK),
 		    "this kernel has no any_uncached: use one with the series");
-	if (t->run != test_trace_ram)
+	if (t->run != test_trace_ram && !(t->run == test_dump && bar_pkvm()))
 		bar_vm_create(&bv, NULL);
 	t->run();
 }

@@ -546,7 +546,7 @@ static void test_smaps(const void *arg)
 			bars += bar;
 			others += !bar;
 			if (!!strstr(line, " au ") != bar || strstr(line, "??"))
-				bar_fail("au is %swanted: %s %s", bar ? "" : "not ", name,
+				bar_fail("%s %s au: %s", name, bar ? "lacks" : "has",
 					 strtok(line, "\n"));
 			name[0] = 0;
 			bar = false;

@@ -9,8 +9,7 @@
  * and creates goes with its process.
  *
  * The guest invalidates its TLB only where it has to, because its own MAIR_EL1
- * has changed, or where a test asks for it. Else a stage-2 entry that KVM did
- * not invalidate would go unseen.
+ * has changed. Else a stage-2 entry that KVM did not invalidate would go unseen.
  */
 #ifndef SELFTEST_KVM_BAR_VM_H
 #define SELFTEST_KVM_BAR_VM_H
@@ -29,25 +28,14 @@
 #define BAR_ESR_EC(esr)		(((esr) >> 26) & 0x3f)
 #define BAR_ESR_FSC(esr)	((esr) & 0x3f)
 #define BAR_EC_IABT		0x21	/* instruction abort, same EL */
-#define BAR_EC_DABT		0x25	/* data abort, same EL */
 #define BAR_FSC_EXTABT		0x10	/* external abort, not on a walk */
-#define BAR_FSC_ALIGN		0x21	/* alignment fault */
 
 #define BAR_RW			(PROT_READ | PROT_WRITE)
 
 /* What the guest does with an address */
 enum bar_op {
-	BAR_READ8,
-	BAR_READ16,
 	BAR_READ32,
-	BAR_READ64,
-	BAR_LDP,	/* a pair of 64-bit registers, their exclusive or */
-	BAR_WRITE8,
-	BAR_WRITE16,
 	BAR_WRITE32,
-	BAR_WRITE64,
-	BAR_STP,	/* the value and its complement */
-	BAR_ZVA,	/* DC ZVA */
 	BAR_EXEC,	/* branch there with link */
 };
 
@@ -62,7 +50,6 @@ enum bar_outcome {
 
 struct bar_result {
 	enum bar_outcome outcome;
-	u64 val;		/* BAR_OK: what was loaded */
 	u64 esr, far;		/* BAR_GUEST_FAULT: the guest's ESR_EL1, FAR_EL1 */
 	int err;		/* BAR_RUN_FAILED: errno */
 	u64 gpa;		/* BAR_MMIO: where */
@@ -81,9 +68,7 @@ struct bar_result {
  * @vcpu: the one that bar_vm_do() uses, the first unless a test sets it
  * @end: where bar_vm_add() can put the next memslot
  * @mair: the type that all pages of bar_vm_map() have
- * @flush: the guest has to invalidate its TLB before its next access. For
- *	   accesses that are compared by their alignment, too: QEMU looks at it
- *	   only when it fills its TLB.
+ * @flush: the guest has to invalidate its TLB before its next access
  */
 struct bar_vm {
 	struct kvm_vm *vm;
