@@ -53,7 +53,7 @@ static const char *device_bdf;
 			     : "x30", "memory");			\
 } while (0)
 
-/* For the guest, and for the test itself: what a load finds, or 0 */
+/* For the guest, and for the test itself.  Of a load, what it finds is returned. */
 static __always_inline u64 do_op(enum op op, u64 addr)
 {
 	u64 a = PATTERN, b = ~PATTERN;
@@ -129,7 +129,7 @@ struct setup {
 	gpa_t gpa;
 	int bar;
 	bool memory;
-	/* How an unaligned load ends if stage 1 says Normal; is that certain? */
+	/* What Device forbids: how it ends as Normal, and would it fault as Device? */
 	enum guest_end normal;
 	bool enforced;
 };
@@ -226,8 +226,6 @@ static void expect_gone(struct __test_metadata *_metadata, struct setup *self, g
 /* Types: of the BAR through vfio-pci, and through sysfs */
 FIXTURE(type) {
 	struct setup s;
-	enum guest_end normal;
-	bool enforced;
 };
 
 FIXTURE_VARIANT(type) {
@@ -254,8 +252,7 @@ FIXTURE_SETUP(type)
 		SKIP(return, "%s", why);
 	if (!self->s.memory)
 		SKIP(return, "BAR %d is not memory", self->s.bar);
-	self->enforced = is_enforced(variant->op, hva + variant->offset);
-	self->normal = self->s.normal;
+	self->s.enforced = is_enforced(variant->op, hva + variant->offset);
 	if (!variant->sysfs)
 		return;
 
@@ -263,7 +260,7 @@ FIXTURE_SETUP(type)
 	if (!hva)
 		SKIP(return, "CONFIG_IO_STRICT_DEVMEM: boot with iomem=relaxed");
 	self->s.gpa = bar_slot_add(self->s.vm, OTHER_SLOT, 0, hva, self->s.size);
-	self->normal = KVM_RUN_EFAULT;
+	self->s.normal = KVM_RUN_EFAULT;
 }
 
 FIXTURE_TEARDOWN(type)
@@ -271,19 +268,24 @@ FIXTURE_TEARDOWN(type)
 	teardown(&self->s);
 }
 
+static void expect_types(struct __test_metadata *_metadata, struct setup *self, enum op op,
+			 int offset, const u8 *types, int nr, enum guest_end want)
+{
+	gpa_t gpa = self->gpa + offset;
+
+	for (; nr--; types++) {
+		if (!self->enforced && try(self, *types, op, gpa) == GUEST_DID_IT)
+			SKIP(return, "this machine allows %s on Device memory",
+			     op == ZERO ? "DC ZVA" : "unaligned accesses");
+		expect_try(_metadata, self, *types, op, gpa, want);
+	}
+}
+
 /* With a Device type, the guest takes the fault, either way. */
 TEST_F(type, device)
 {
-	gpa_t gpa = self->s.gpa + variant->offset;
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(device_types); i++) {
-		if (!self->enforced &&
-		    try(&self->s, device_types[i], variant->op, gpa) == GUEST_DID_IT)
-			SKIP(return, "this machine allows %s on Device memory",
-			     variant->op == ZERO ? "DC ZVA" : "unaligned accesses");
-		EXPECT_TRY(device_types[i], variant->op, gpa, GUEST_ALIGNMENT_FAULT);
-	}
+	expect_types(_metadata, &self->s, variant->op, variant->offset, device_types,
+		     ARRAY_SIZE(device_types), GUEST_ALIGNMENT_FAULT);
 }
 
 /*
@@ -292,16 +294,8 @@ TEST_F(type, device)
  */
 TEST_F(type, normal)
 {
-	gpa_t gpa = self->s.gpa + variant->offset;
-	int i;
-
-	for (i = 0; i < ARRAY_SIZE(normal_types); i++) {
-		if (!self->enforced &&
-		    try(&self->s, normal_types[i], variant->op, gpa) == GUEST_DID_IT)
-			SKIP(return, "this machine allows %s on Device memory",
-			     variant->op == ZERO ? "DC ZVA" : "unaligned accesses");
-		EXPECT_TRY(normal_types[i], variant->op, gpa, self->normal);
-	}
+	expect_types(_metadata, &self->s, variant->op, variant->offset, normal_types,
+		     ARRAY_SIZE(normal_types), self->s.normal);
 }
 
 /* Whatever becomes of the BAR */
@@ -530,11 +524,6 @@ static int find_cap(struct vfio_pci_device *device, u8 id)
 	return pos;
 }
 
-static bool has_no_reset(struct vfio_pci_device *device)
-{
-	return !(device->info.flags & VFIO_DEVICE_FLAGS_RESET);
-}
-
 /* The VMM's mapping stays, but vfio-pci lets nobody use it for now. */
 TEST_F(bar, decoding_off)
 {
@@ -602,7 +591,7 @@ static long faults_of_load(struct setup *self)
 
 TEST_F(bar, reset)
 {
-	if (has_no_reset(self->s.device))
+	if (!(self->s.device->info.flags & VFIO_DEVICE_FLAGS_RESET))
 		SKIP(return, "%s cannot be reset by itself", device_bdf);
 
 	EXPECT_LOAD(self->s.gpa, GUEST_DID_IT);
