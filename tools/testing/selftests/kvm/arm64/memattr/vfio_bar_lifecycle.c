@@ -11,7 +11,6 @@
  */
 #define _GNU_SOURCE
 
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>

@@ -8,14 +8,9 @@
  *
  * Only devices that the user named are used.
  */
-#define _GNU_SOURCE
-
-#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <linux/pci_regs.h>
 
