@@ -91,10 +91,8 @@ $(O)/%/base-selftests.cpio: $(image) $(O)/%/base-selftests/kselftest-kvm.tar.gz
 		$(qemu)/build/image $@ $(O)/busybox-arm64 $(O)/$*/base-selftests/install
 
 # The same and a VMM, with the guest kernel of vfio_bar_vmm: Debian's, unpatched
-$(O)/vmm.cpio: $(qemu)/build/vmm $(qemu)/build/debian-unpack $(qemu)/boot/guest/vm \
-		$(qemu)/boot/guest/bar.c $(O)/busybox-arm64
-	$(call step,vmm,a VMM and its VM) $(qemu)/build/vmm $@ $(O)/busybox-arm64 \
-		$(O)/kernel/$(vm-kernel) $(O)/kernel/$(vm-kernel)/test_modules
+$(O)/vmm.cpio: $(qemu)/build/vmm $(qemu)/build/debian-unpack
+	$(call step,vmm,a VMM and its VM) $(qemu)/build/vmm $@ $(O)/kernel/$(vm-kernel)
 
 $(O)/kernel/%/initramfs-vmm.cpio: $(O)/kernel/%/initramfs.cpio $(O)/vmm.cpio
 	@cat $^ >$@

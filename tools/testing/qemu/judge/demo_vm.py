@@ -31,7 +31,7 @@ class Cell:
             if said:
                 self.asked[said["vma"]] = NAMES.get(said["s1"], said["s1"])
                 self.got[said["vma"]] = NAMES.get(said["result"], said["result"])
-            elif line.startswith("# # "):
+            elif line.startswith("# # ") and "# bench: " not in line:
                 notes.append(line[4:])
             elif row:
                 bad, how, what = row.groups()

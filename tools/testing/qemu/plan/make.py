@@ -147,7 +147,7 @@ class Plan:
         uuid = f"{self.o}/uuid-arm64" if any(
             os.path.basename(f) == f"link-libvfio-{base}.patch" for f in files) else ""
         tests = [f[len(SELFTESTS) + 1:-2].removeprefix("kvm/") for f in [*files, *self.edited(files)]
-                 if re.fullmatch(f"{SELFTESTS}/(kvm/arm64/.*|vfio/[^/]*_test)[.]c", f)]
+                 if re.fullmatch(f"{SELFTESTS}/(kvm/arm64/.*(?<!_leaf)|vfio/[^/]*_test)[.]c", f)]
         self.set(f"tests.{base}", listed(tests))
         self.set(f"uuid.{base}", uuid)
         self.needs(f"{o}/selftests/kselftest-kvm.tar.gz", f"{o}/series.id", uuid)

@@ -1,193 +1,210 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test driver for the VM of vfio_bar_vmm: maps a BAR in the way that a parameter names,
- * and accesses it when told to. It is bound by driver_override.
+ * Test driver for the VM of vfio_bar_vmm. It maps the BAR of the function that it was
+ * bound to last, by driver_override: the first that is prefetchable, else the first.
  *
- * A bound device has two attributes:
+ * /dev/guest_bar reads and writes it, each 4K in a way of its own. What is shorter is a
+ * load, and reads nothing. An access that faults is -EFAULT.
  *
- *   va	virtual address of the mapping
- *   op	"write SEED", "read SEED"	all ways of guest_bar.h that the mapping allows
- *	"touch"		a load
- *	"unaligned"	an unaligned store and load
- *	"irq"		have edu, a device of QEMU's, raise an interrupt, and wait
- *
- * What "op" returns is the verdict: -EFAULT for an access that faults, -EIO for data
- * that is wrong, -ETIMEDOUT without an interrupt; the kernel log has the details.
+ * With "resource" and "resource_wc" the process that reads or writes maps the BAR's file in
+ * sysfs, and accesses it with the rights of a program.
  */
-#include <linux/completion.h>
-#include <linux/interrupt.h>
+#include <linux/fs.h>
 #include <linux/io.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
-#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
-#include "guest_bar.h"
-
-/* Registers of edu, in docs/specs/edu of QEMU */
-#define EDU_STATUS	0x24
-#define EDU_RAISE	0x60
-#define EDU_ACK		0x64
-
 static char *how = "ioremap";
 module_param(how, charp, 0644);
-MODULE_PARM_DESC(how, "ioremap, ioremap_np, ioremap_wc or memremap_wc");
+MODULE_PARM_DESC(how, "ioremap, ioremap_np, ioremap_wc, memremap_wc, resource or resource_wc");
+static unsigned long va;
+module_param(va, ulong, 0644);
+MODULE_PARM_DESC(va, "Where the BAR is mapped");
+static unsigned long ipa;
+module_param(ipa, ulong, 0444);
+MODULE_PARM_DESC(ipa, "Its physical address");
 
-struct guest_bar {
-	void *map;
-	unsigned char *page;
-	bool normal;
-	struct completion irq;
+/*
+ * An access of @size bytes every @step bytes, first at @step and last at 0, as QEMU checks
+ * nothing but the first access to a page; what is 8 every 7 ends with the page, too.
+ */
+static const struct {
+	u16 size, step;
+} ways[] = {
+	{ 1, 1 }, { 2, 2 }, { 4, 4 }, { 8, 8 },
+	/* For Normal memory alone, by the VM's own stage 1; the last is a page of zeros. */
+	{ 8, 7 }, { SZ_4K, SZ_4K }, { SZ_4K, SZ_4K },
 };
 
-static int unaligned(void *p)
-{
-	u64 val = 0x0123456789abcdef, seen = 0;
+static struct pci_dev *bound;
+static int bar_nr;
+static bool user;
+static u8 page[SZ_4K] __aligned(SZ_4K);
 
-	__put_kernel_nofault(p, &val, u64, fault);
-	__get_kernel_nofault(&seen, p, u64, fault);
-	return seen == val ? 0 : -EIO;
+#define ONE_ACCESS(type) do {						\
+	if (write)							\
+		__put_kernel_nofault(bar, ram, type, fault);		\
+	else								\
+		__get_kernel_nofault(ram, bar, type, fault);		\
+} while (0)
+
+static int access(void *bar, void *ram, size_t size, bool write)
+{
+	if (user && write)
+		return copy_to_user((void __user *)bar, ram, size) ? -EFAULT : 0;
+	if (user)
+		return copy_from_user(ram, (void __user *)bar, size) ? -EFAULT : 0;
+	if (size == 1)
+		ONE_ACCESS(u8);
+	else if (size == 2)
+		ONE_ACCESS(u16);
+	else if (size == 4)
+		ONE_ACCESS(u32);
+	else if (size == 8)
+		ONE_ACCESS(u64);
+	else
+		memcpy(write ? bar : ram, write ? ram : bar, size);
+	return 0;
 fault:
 	return -EFAULT;
 }
 
-static irqreturn_t edu_irq(int irq, void *data)
+static int zero(void *bar)
 {
-	struct guest_bar *gb = data;
-	u32 status = readl((void __iomem *)gb->map + EDU_STATUS);
+	size_t i, block = 4 << (read_sysreg(dczid_el0) & 0xf);
 
-	if (!status)
-		return IRQ_NONE;
-	writel(status, (void __iomem *)gb->map + EDU_ACK);
-	complete(&gb->irq);
-	return IRQ_HANDLED;
+	if (user)
+		return clear_user((void __user *)bar, SZ_4K) ? -EFAULT : 0;
+	memset(bar, 0xff, SZ_4K);
+	for (i = 0; i < SZ_4K; i += block)
+		asm volatile("dc	zva, %0" : : "r" (bar + i) : "memory");
+	return 0;
 }
 
-static int edu_interrupt(struct pci_dev *pdev, struct guest_bar *gb)
+/* The mapping goes with the process. */
+static int map_file(void)
 {
-	int ret = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_ALL_TYPES);
+	struct file *file;
+	char path[64];
 
-	if (ret < 0)
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/resource%d%s", pci_name(bound),
+		 bar_nr, strstr(how, "_wc") ? "_wc" : "");
+	file = filp_open(path, O_RDWR, 0);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	va = vm_mmap(file, 0, ARRAY_SIZE(ways) * SZ_4K, PROT_READ | PROT_WRITE, MAP_SHARED, 0);
+	filp_close(file, NULL);
+	return IS_ERR_VALUE(va) ? va : 0;
+}
+
+static ssize_t transfer(void __user *buf, size_t count, loff_t *pos, bool write)
+{
+	size_t way = *pos / SZ_4K, size, step, i, at;
+	void *bar;
+	int ret;
+
+	if (!bound || way >= ARRAY_SIZE(ways))
+		return -ENODEV;
+	ret = user ? map_file() : 0;
+	if (ret)
 		return ret;
-	init_completion(&gb->irq);
-	ret = request_irq(pci_irq_vector(pdev, 0), edu_irq, IRQF_SHARED, KBUILD_MODNAME, gb);
-	if (!ret) {
-		writel(1, (void __iomem *)gb->map + EDU_RAISE);
-		if (!wait_for_completion_timeout(&gb->irq, 10 * HZ))
-			ret = -ETIMEDOUT;
-		dev_notice(&pdev->dev, "%s: %s\n", pdev->msi_enabled ? "MSI" : "INTx",
-			   ret ? "none came" : "one came");
-		free_irq(pci_irq_vector(pdev, 0), gb);
-	}
-	pci_free_irq_vectors(pdev);
-	return ret;
+	bar = (void *)va + way * SZ_4K;
+	if (count < SZ_4K)
+		return access(bar, page, 4, false);
+	if (write && copy_from_user(page, buf, SZ_4K))
+		return -EFAULT;
+	size = ways[way].size;
+	step = ways[way].step;
+	if (write && way == ARRAY_SIZE(ways) - 1)
+		ret = zero(bar);
+	else
+		for (i = 0; !ret && i + size <= SZ_4K; i += step) {
+			at = (i + step) % (SZ_4K - size + step);
+			ret = access(bar + at, page + at, size, write);
+		}
+	if (ret || (!write && copy_to_user(buf, page, SZ_4K)))
+		return -EFAULT;
+	*pos += SZ_4K;
+	return SZ_4K;
 }
 
-static ssize_t op_store(struct device *dev, struct device_attribute *attr,
-			const char *buf, size_t count)
+static ssize_t guest_bar_read(struct file *file, char __user *buf, size_t count, loff_t *pos)
 {
-	struct guest_bar *gb = dev_get_drvdata(dev);
-	unsigned int seed;
-	int ret = -EINVAL;
-	char word[16];
-
-	if (sscanf(buf, "%15s %u", word, &seed) == 2) {
-		ret = guest_bar_all(gb->map, gb->page, gb->normal ? 0 : GUEST_BAR_NORMAL,
-				    seed, !strcmp(word, "write"));
-		if (ret < 0)
-			dev_err(dev, "%s: wrong data\n", guest_bar_ops[-1 - ret].name);
-		else
-			dev_notice(dev, "%d bytes\n", ret);
-		ret = ret < 0 ? -EIO : 0;
-	} else if (sysfs_streq(buf, "touch")) {
-		readl((void __iomem *)gb->map);
-		ret = 0;
-	} else if (sysfs_streq(buf, "unaligned")) {
-		ret = unaligned(gb->map + 1);
-	} else if (sysfs_streq(buf, "irq")) {
-		ret = edu_interrupt(to_pci_dev(dev), gb);
-	}
-	return ret ?: count;
+	return transfer(buf, count, pos, false);
 }
-static DEVICE_ATTR_WO(op);
 
-static ssize_t va_show(struct device *dev, struct device_attribute *attr, char *buf)
+static ssize_t guest_bar_write(struct file *file, const char __user *buf, size_t count,
+			       loff_t *pos)
 {
-	struct guest_bar *gb = dev_get_drvdata(dev);
-
-	return sysfs_emit(buf, "%lx\n", (unsigned long)gb->map);
+	return transfer((void __user *)buf, count, pos, true);
 }
-static DEVICE_ATTR_RO(va);
 
-static struct attribute *guest_bar_attrs[] = {
-	&dev_attr_op.attr,
-	&dev_attr_va.attr,
-	NULL
+static const struct file_operations guest_bar_fops = {
+	.owner = THIS_MODULE,
+	.read = guest_bar_read,
+	.write = guest_bar_write,
+	.llseek = default_llseek,
 };
-ATTRIBUTE_GROUPS(guest_bar);
 
-static void *map(const struct resource *res, struct guest_bar *gb)
+static struct miscdevice guest_bar_dev = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = KBUILD_MODNAME,
+	.fops = &guest_bar_fops,
+};
+
+static void *map(size_t size)
 {
-	size_t size = min_t(resource_size_t, resource_size(res), SZ_64K);
-
-	gb->normal = strstr(how, "_wc");
-	if (sysfs_streq(how, "ioremap"))
-		return (void __force *)ioremap(res->start, size);
 	if (sysfs_streq(how, "ioremap_np"))
-		return (void __force *)ioremap_np(res->start, size);
+		return (void __force *)ioremap_np(ipa, size);
 	if (sysfs_streq(how, "ioremap_wc"))
-		return (void __force *)ioremap_wc(res->start, size);
+		return (void __force *)ioremap_wc(ipa, size);
 	if (sysfs_streq(how, "memremap_wc"))
-		return memremap(res->start, size, MEMREMAP_WC);
-	return NULL;
+		return memremap(ipa, size, MEMREMAP_WC);
+	return (void __force *)ioremap(ipa, size);
 }
 
 static int guest_bar_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
-	struct guest_bar *gb = devm_kzalloc(&pdev->dev, sizeof(*gb), GFP_KERNEL);
-	int bar, ret;
+	int ret = pcim_enable_device(pdev);
 
-	if (!gb)
-		return -ENOMEM;
-	gb->page = devm_kzalloc(&pdev->dev, 2 * GUEST_BAR_PAGE, GFP_KERNEL);
-	if (!gb->page)
-		return -ENOMEM;
-	gb->page = PTR_ALIGN(gb->page, GUEST_BAR_PAGE);
-	ret = pci_enable_device_mem(pdev);
 	if (ret)
 		return ret;
-	pci_set_master(pdev);
-	/* The first that is prefetchable, else the first */
-	for (bar = 0; bar < PCI_STD_NUM_BARS; bar++)
-		if (pci_resource_flags(pdev, bar) & IORESOURCE_PREFETCH)
+	for (bar_nr = 0; bar_nr < PCI_STD_NUM_BARS; bar_nr++)
+		if (pci_resource_flags(pdev, bar_nr) & IORESOURCE_PREFETCH)
 			break;
-	gb->map = map(&pdev->resource[bar % PCI_STD_NUM_BARS], gb);
-	if (!gb->map) {
-		pci_disable_device(pdev);
-		return -EINVAL;
-	}
-	pci_set_drvdata(pdev, gb);
-	return 0;
+	bar_nr %= PCI_STD_NUM_BARS;
+	ipa = pci_resource_start(pdev, bar_nr);
+	user = strstarts(how, "resource");
+	va = user ? 0 : (unsigned long)map(min_t(size_t, pci_resource_len(pdev, bar_nr), SZ_64K));
+	pci_set_drvdata(pdev, (void *)va);
+	bound = user || va ? pdev : NULL;
+	return bound ? 0 : -ENOMEM;
 }
 
 static void guest_bar_remove(struct pci_dev *pdev)
 {
-	struct guest_bar *gb = pci_get_drvdata(pdev);
-
+	bound = NULL;
 	/* What ioremap() has mapped, too */
-	memunmap(gb->map);
-	pci_disable_device(pdev);
+	memunmap(pci_get_drvdata(pdev));
 }
 
 static struct pci_driver guest_bar_driver = {
-	.name		= KBUILD_MODNAME,
-	.probe		= guest_bar_probe,
-	.remove		= guest_bar_remove,
-	.dev_groups	= guest_bar_groups,
+	.name = KBUILD_MODNAME,
+	.probe = guest_bar_probe,
+	.remove = guest_bar_remove,
 };
-module_pci_driver(guest_bar_driver);
+
+static int __init guest_bar_init(void)
+{
+	return misc_register(&guest_bar_dev) ?: pci_register_driver(&guest_bar_driver);
+}
+module_init(guest_bar_init);
 
 MODULE_DESCRIPTION("Maps and accesses a BAR in a VM, for a KVM selftest");
 MODULE_LICENSE("GPL");

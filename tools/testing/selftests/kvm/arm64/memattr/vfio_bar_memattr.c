@@ -221,7 +221,7 @@ static void observe(struct memattr_row *row, u64 gpa)
 
 	bar_vm_set_type(&bv, row->s1);
 	bar_vm_expect(&bv, BAR_READ32, gpa, BAR_OK);
-	ret = memattr_observe(&bar_machine, bv.vcpu, gpa, gpa, row);
+	ret = memattr_observe(&bar_machine, bv.vm->fd, bv.vcpu->fd, gpa, gpa, row);
 	if (ret)
 		bar_fail("stage 1 0x%02x: %s", row->s1,
 			 strerror(-ret));

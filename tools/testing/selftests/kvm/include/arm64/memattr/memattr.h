@@ -164,7 +164,7 @@ u64 memattr_vcpu_reg(struct kvm_vcpu *vcpu, u64 id);
 void memattr_set_s1(struct kvm_vm *vm, u64 gva, unsigned int attridx);
 void memattr_set_mair(struct kvm_vcpu *vcpu, unsigned int attridx, u8 mair);
 
-int memattr_observe(const struct memattr_machine *m, struct kvm_vcpu *vcpu,
+int memattr_observe(const struct memattr_machine *m, int vm_fd, int vcpu_fd,
 		    u64 gva, u64 ipa, struct memattr_row *row);
 enum memattr_verdict memattr_judge(const struct memattr_machine *m,
 				   struct memattr_row *row);

@@ -753,18 +753,19 @@ void memattr_set_mair(struct kvm_vcpu *vcpu, unsigned int attridx, u8 mair)
 /**
  * memattr_observe() - fill a row with what KVM and the machine say of a page
  * @m: the machine
- * @vcpu: a vCPU that has touched the page, and does not run now
+ * @vm_fd: the VM's file descriptor, vm->fd
+ * @vcpu_fd: that of a vCPU that has touched the page, and does not run now
  * @gva: guest virtual address of the page
  * @ipa: its IPA
  * @row: leaf, at, par and hcr are filled in
  *
  * Return: 0, or the negative errno of the call that failed
  */
-int memattr_observe(const struct memattr_machine *m, struct kvm_vcpu *vcpu,
+int memattr_observe(const struct memattr_machine *m, int vm_fd, int vcpu_fd,
 		    u64 gva, u64 ipa, struct memattr_row *row)
 {
-	struct kvm_memattr_translate tr = { .vcpu_fd = vcpu->fd, .va = gva, };
-	int ret = memattr_leaf(m, vcpu->vm->fd, ipa, &row->leaf);
+	struct kvm_memattr_translate tr = { .vcpu_fd = vcpu_fd, .va = gva, };
+	int ret = memattr_leaf(m, vm_fd, ipa, &row->leaf);
 
 	row->at = m->info.flags & KVM_MEMATTR_INFO_TRANSLATE;
 	if (!ret && row->at)
