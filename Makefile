@@ -144,7 +144,7 @@ own-image = $(O)/$(base.$(1))/base-selftests.cpio
 $(O)/cell/%/booted: private override SUITE := series
 $(O)/cell/%/booted: private override TEST :=
 $(O)/cell/%/booted: private APPEND = $(if $(short.$*),KSELFTEST_MEMATTR_MODULE_FUZZ_ARGS=-n10000 \
-	KSELFTEST_VFIO_BAR_STRESS_ARGS=-s2 KSELFTEST_VFIO_BAR_VMM_ARGS=-s)
+	KSELFTEST_VFIO_BAR_RACE_ARGS=-s2 KSELFTEST_VFIO_BAR_VMM_ARGS=-s)
 $(O)/cell/%/booted: $(boots) $(force)
 	$(call boot,$*,$(@D),$(whole.$*),$(call list,$*))
 	@touch $@
@@ -165,7 +165,7 @@ run:
 	[ ! -f $(O)/run/$(CELL)/ktap ] || cat $(O)/run/$(CELL)/ktap; exit $$status
 
 stress: override LIMIT := $(or $(LIMIT),$(shell expr $(DURATION) \* 2 + 600))
-stress: APPEND := KSELFTEST_VFIO_BAR_STRESS_ARGS=-s$(DURATION)
+stress: APPEND := KSELFTEST_VFIO_BAR_RACE_ARGS=-s$(DURATION)
 stress: run-$(CELL)
 	@cat $(O)/run/$(CELL)/ktap
 

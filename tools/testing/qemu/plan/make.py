@@ -28,7 +28,7 @@ KNOBS = ("APPEND AUTHOR BASE CELL CELLS DURATION FLAKY FORCE GRANULE KSRC LIMIT 
 # The kernel of vfio_bar_vmm's VM
 VM_KERNEL = "6.1-stock-4k"
 # The tests of verbs
-TESTS = {"demo": "vfio_bar_memattr", "demo-vm-runs": "vfio_bar_vmm", "stress": "vfio_bar_stress",
+TESTS = {"demo": "vfio_bar_memattr", "demo-vm-runs": "vfio_bar_vmm", "stress": "vfio_bar_race",
          "bench": "vfio_bar_[bv][em]*"}
 
 

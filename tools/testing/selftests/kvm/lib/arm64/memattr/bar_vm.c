@@ -396,7 +396,7 @@ void bar_vm_map(struct bar_vm *bv, u64 gpa)
  * @bv: the VM
  * @slot: window, hva and size are set; gpa is set here, unless it is already. It
  *	  agrees with @slot->hva modulo 1G, so that stage 2 may use any block
- *	  size that the backing allows, and the memslot can be moved by 1G.
+ *	  size that the backing allows.
  * @flags: KVM_MEM_*
  */
 void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags)
@@ -406,7 +406,7 @@ void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags)
 	if (!slot->gpa) {
 		slot->gpa = align_up(bv->end, SZ_1G) +
 			    ((uintptr_t)slot->hva & (SZ_1G - 1));
-		bv->end = slot->gpa + slot->size + SZ_1G;
+		bv->end = slot->gpa + slot->size;
 	}
 	ret = bar_vm_try_slot(bv, slot, flags, slot->gpa, slot->size);
 	TEST_ASSERT(!ret, "memslot of 0x%zx bytes at 0x%lx, flags 0x%x: %s",
