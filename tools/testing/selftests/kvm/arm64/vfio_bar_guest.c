@@ -163,7 +163,7 @@ static const char *setup(struct setup *self)
 	self->enforced = is_enforced(LOAD64, self->hva + 1);
 	self->normal = bar_is_withheld(device_bdf) ? KVM_RUN_EFAULT : GUEST_DID_IT;
 
-	self->vm = guest_vm_create(&self->vcpu);
+	self->vm = guest_vm_create(1, &self->vcpu);
 	self->gpa = bar_slot_add(self->vm, BAR_SLOT, 0, self->hva, self->size);
 	virt_pg_map(self->vm, self->gpa, self->gpa);
 	if (guest_try(self->vcpu, guest_code, LOAD32, self->gpa) == KVM_RUN_EINVAL &&

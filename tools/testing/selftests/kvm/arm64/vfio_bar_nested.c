@@ -165,7 +165,7 @@ FIXTURE_SETUP(bar)
 	self->size = self->device->bars[self->bar].info.size;
 	self->normal = bar_is_withheld(device_bdf) ? L1_ALIGNMENT_FAULT : GUEST_DID_IT;
 
-	self->vm = guest_vm_create(&self->vcpu);
+	self->vm = guest_vm_create(1, &self->vcpu);
 	if (!vcpu_has_el2(self->vcpu))
 		SKIP(return, "No EL2 for guests: boot with kvm-arm.mode=nested");
 	if (getpagesize() != SZ_4K || self->size < 2 * SZ_4K)

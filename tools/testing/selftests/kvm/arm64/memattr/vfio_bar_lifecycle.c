@@ -53,7 +53,7 @@ static void test_kill(void)
 		touch();
 		WRITE_ONCE(*vm_fd, bv.vm->fd);
 		for (;;)
-			bar_vm_do(&bv, BAR_READ32, slot.gpa, 0);
+			bar_vm_do(&bv, BAR_READ32, slot.gpa);
 	}
 	while (!READ_ONCE(*vm_fd))
 		if (waitpid(pid, &status, WNOHANG))
@@ -82,7 +82,7 @@ static void sysfs_write(const char *file, const char *text)
 static void let_go(const char *file)
 {
 	struct vfio_bar_want same = {
-		.what = "the BAR from before", .named = file,
+		.what = "the BAR from before",
 	};
 	char path[128], bdf[16];
 	int status = 0;

@@ -83,7 +83,7 @@ static const struct vfio_bar_want large = {
 };
 
 static const struct vfio_bar_want vf = {
-	.what = "a BAR of an SR-IOV VF", .vf = 1, .named = true,
+	.what = "a BAR of an SR-IOV VF", .vf = 1,
 };
 
 /* What the rows of test_type() ask for */
@@ -220,7 +220,7 @@ static void observe(struct memattr_row *row, u64 gpa)
 	int ret;
 
 	bar_vm_set_type(&bv, row->s1);
-	bar_vm_expect(&bv, BAR_READ32, gpa, BAR_OK);
+	bar_vm_expect(&bv, BAR_READ32, gpa, GUEST_DID_IT);
 	ret = memattr_observe(&bar_machine, bv.vm->fd, bv.vcpu->fd, gpa, gpa, row);
 	if (ret)
 		bar_fail("stage 1 0x%02x: %s", row->s1,
@@ -299,7 +299,7 @@ static void test_leaf(const struct test_case *t)
 	if (slot.hva)
 		READ_ONCE(*(u32 *)slot.hva);
 	check_vmm(&slot, t->backing);
-	bar_vm_expect(&bv, BAR_READ32, slot.gpa, BAR_OK);
+	bar_vm_expect(&bv, BAR_READ32, slot.gpa, GUEST_DID_IT);
 	bar_skip_if(t->backing == GICV && memattr_leaf(&bar_machine, bv.vm->fd,
 						       slot.gpa, &leaf) == -ENOENT,
 		    "KVM traps accesses to GICV on this host: use one whose GICV is page aligned");
@@ -326,7 +326,7 @@ static void test_fault(const struct test_case *t)
 		    "%s may not be written to: name it in KVM_VFIO_BAR_WRITE if its BARs are plain memory",
 		    bar_dev.bdf);
 	bar_vm_add_bar(&bv, &slot, &bar_dev, t->prot, t->slot_flags);
-	bar_vm_expect(&bv, t->op, slot.gpa, BAR_OK);
+	bar_vm_expect(&bv, t->op, slot.gpa, GUEST_DID_IT);
 	bar_vm_check_leaf(&bv, slot.gpa, MEMATTR_NORMAL_NC, writable, slot.pa);
 	if (!bar_dev.may_write)
 		return;
@@ -334,8 +334,8 @@ static void test_fault(const struct test_case *t)
 	 * A store through a read-only VMA cannot be resolved and ends KVM_RUN;
 	 * one to a read-only memslot is left to user space.
 	 */
-	bar_vm_expect(&bv, BAR_WRITE32, slot.gpa, writable ? BAR_OK :
-		      t->slot_flags ? BAR_MMIO : BAR_RUN_FAILED);
+	bar_vm_expect(&bv, BAR_WRITE32, slot.gpa, writable ? GUEST_DID_IT :
+		      t->slot_flags ? KVM_RUN_MMIO : KVM_RUN_EFAULT);
 	bar_vm_check_leaf(&bv, slot.gpa, MEMATTR_NORMAL_NC, writable, slot.pa);
 }
 
@@ -386,7 +386,6 @@ static void test_exec(const struct test_case *t)
 {
 	struct bar_slot slot = {};
 	struct kvm_memattr_leaf leaf;
-	struct bar_result res;
 	int i;
 
 	add_backing(&slot, VFIO);
@@ -394,14 +393,9 @@ static void test_exec(const struct test_case *t)
 		bar_vm_set_type(&bv, i % 2 ? MEMATTR_NORMAL_WB :
 					     MEMATTR_NORMAL_NC);
 		if (i == 2)
-			bar_vm_expect(&bv, BAR_READ32, slot.gpa, BAR_OK);
+			bar_vm_expect(&bv, BAR_READ32, slot.gpa, GUEST_DID_IT);
 		/* KVM answers with an external abort on the fetch. */
-		res = bar_vm_do(&bv, BAR_EXEC, slot.gpa, 0);
-		if (res.outcome != BAR_GUEST_FAULT || res.far != slot.gpa ||
-		    BAR_ESR_EC(res.esr) != BAR_EC_IABT ||
-		    BAR_ESR_FSC(res.esr) != BAR_FSC_EXTABT)
-			bar_fail("not an external abort on the fetch from 0x%lx: %s",
-				 slot.gpa, bar_result_str(&res));
+		bar_vm_expect(&bv, BAR_EXEC, slot.gpa, GUEST_FETCH_ABORT);
 		if (!memattr_leaf(&bar_machine, bv.vm->fd, slot.gpa, &leaf) &&
 		    leaf.xn != 2)
 			bar_fail("XN[1:0] is %u", leaf.xn);
@@ -447,7 +441,7 @@ static void test_mixed(const struct test_case *t)
 	for (i = 0; i < 6; i++) {
 		off = i / 2 * size + (i % 2 ? size - page : 0);
 		bar_vm_map(&bv, slot.gpa + off);
-		bar_vm_expect(&bv, BAR_READ32, slot.gpa + off, BAR_OK);
+		bar_vm_expect(&bv, BAR_READ32, slot.gpa + off, GUEST_DID_IT);
 	}
 	for (i = 0; i < 6; i++) {
 		enum backing b = t->order[i / 2];

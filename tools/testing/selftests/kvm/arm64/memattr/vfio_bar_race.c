@@ -446,9 +446,9 @@ static void run_random(const void *arg)
 }
 
 static const struct vfio_bar_want wants[] = {
-	{ .what = "a BAR", .named = true, },
-	{ .what = "a BAR, and a reset", .named = true, .reset = "", },
-	{ .what = "a BAR of 4M", .named = true, .min_size = RANDOM_SIZE, },
+	{ .what = "a BAR", },
+	{ .what = "a BAR, and a reset", .reset = "", },
+	{ .what = "a BAR of 4M", .min_size = RANDOM_SIZE, },
 };
 
 static const struct test_case cases[] = {

@@ -31,8 +31,8 @@ const char *guest_end_name(enum guest_end end);
 /* In the guest, from any exception level: the try is over. */
 void guest_done(u64 value);
 
-/* A VM with one vCPU, for guest_try() */
-struct kvm_vm *guest_vm_create(struct kvm_vcpu **vcpu);
+/* A VM for guest_try(), with @nr vCPUs */
+struct kvm_vm *guest_vm_create(int nr, struct kvm_vcpu *vcpus[]);
 
 /* Run @code from its start, on an empty stack: guest_start() has that in x2 and x3. */
 void guest_start(void);

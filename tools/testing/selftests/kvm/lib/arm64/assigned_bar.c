@@ -86,12 +86,13 @@ static void report_faults(struct kvm_vm *vm, int vector)
 		vm_install_sync_handler(vm, vector, ec, guest_fault);
 }
 
-struct kvm_vm *guest_vm_create(struct kvm_vcpu **vcpu)
+struct kvm_vm *guest_vm_create(int nr, struct kvm_vcpu *vcpus[])
 {
-	struct kvm_vm *vm = vm_create_with_one_vcpu(vcpu, NULL);
+	struct kvm_vm *vm = vm_create_with_vcpus(nr, NULL, vcpus);
 
 	vm_init_descriptor_tables(vm);
-	vcpu_init_descriptor_tables(*vcpu);
+	while (nr--)
+		vcpu_init_descriptor_tables(vcpus[nr]);
 	report_faults(vm, VECTOR_SYNC_CURRENT);
 	virt_pg_map(vm, REPORT, REPORT);
 	return vm;

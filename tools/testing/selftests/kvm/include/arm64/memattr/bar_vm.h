@@ -19,16 +19,11 @@
 #include <linux/compiler.h>
 #include <linux/sizes.h>
 
+#include "assigned_bar.h"
 #include "kvm_util.h"
 #include "memattr/memattr.h"
 #include "processor.h"
 #include "memattr/vfio_bar.h"
-
-/* ESR_EL1 fields, DDI 0487 D24.2.40: both kernels' headers name other subsets */
-#define BAR_ESR_EC(esr)		(((esr) >> 26) & 0x3f)
-#define BAR_ESR_FSC(esr)	((esr) & 0x3f)
-#define BAR_EC_IABT		0x21	/* instruction abort, same EL */
-#define BAR_FSC_EXTABT		0x10	/* external abort, not on a walk */
 
 #define BAR_RW			(PROT_READ | PROT_WRITE)
 
@@ -37,23 +32,6 @@ enum bar_op {
 	BAR_READ32,
 	BAR_WRITE32,
 	BAR_EXEC,	/* branch there with link */
-};
-
-/* How an access ended */
-enum bar_outcome {
-	BAR_OK,
-	BAR_GUEST_FAULT,	/* a synchronous exception in the guest */
-	BAR_SERROR,		/* an SError in the guest */
-	BAR_RUN_FAILED,		/* an error of KVM_RUN */
-	BAR_MMIO,		/* KVM_RUN asked user space to emulate it */
-};
-
-struct bar_result {
-	enum bar_outcome outcome;
-	u64 esr, far;		/* BAR_GUEST_FAULT: the guest's ESR_EL1, FAR_EL1 */
-	int err;		/* BAR_RUN_FAILED: errno */
-	u64 gpa;		/* BAR_MMIO: where */
-	bool is_write;		/* BAR_MMIO: direction */
 };
 
 /* What bar_vm_add_bar() maps of a BAR, unless a test asks for another size */
@@ -107,15 +85,9 @@ void __printf(1, 2) bar_skip(const char *fmt, ...);
 } while (0)
 void *bar_shared(size_t size);
 bool bar_write(const char *path, const char *text);
-bool bar_read_after(const char *path, u64 address, const char *what, char *line,
-		    size_t size);
-const char *bar_type_word(const struct kvm_memattr_leaf *leaf);
-void bar_check_dump(const char *dump, u64 ipa, const struct kvm_memattr_leaf *leaf);
 long bar_now_ms(void);
 
 void bar_vm_create(struct bar_vm *bv, void *guest_code);
-int bar_vm_try_slot(struct bar_vm *bv, const struct bar_slot *slot, u32 flags,
-		    u64 gpa, size_t size);
 void bar_vm_slot(struct bar_vm *bv, const struct bar_slot *slot, size_t size);
 void bar_vm_map(struct bar_vm *bv, u64 gpa);
 void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags);
@@ -123,11 +95,8 @@ void bar_vm_add_bar(struct bar_vm *bv, struct bar_slot *slot,
 		    const struct vfio_bar *b, int prot, u32 flags);
 void bar_vm_set_type(struct bar_vm *bv, u8 mair);
 
-struct bar_result bar_vm_do(struct bar_vm *bv, enum bar_op op, u64 gva,
-			    u64 val);
-const char *bar_result_str(const struct bar_result *res);
-void bar_vm_expect(struct bar_vm *bv, enum bar_op op, u64 gva,
-		   enum bar_outcome outcome);
+enum guest_end bar_vm_do(struct bar_vm *bv, enum bar_op op, u64 gva);
+void bar_vm_expect(struct bar_vm *bv, enum bar_op op, u64 gva, enum guest_end end);
 
 void bar_vm_check_leaf(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa);
 void bar_vm_touch(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa);
@@ -174,21 +143,6 @@ static inline void bar_start(unsigned int rows)
 }
 
 /**
- * bar_result() - report a row
- * @name: of the row
- * @ret: the exit status of its process
- */
-static inline void bar_result(const char *name, int ret)
-{
-	if (ret == BAR_JUDGE)
-		memattr_report(&bar_machine, &bar_left->row, name);
-	else if (ret == KSFT_SKIP)
-		memattr_skip(name, "%s", bar_left->why);
-	else
-		ksft_test_result(!ret, "%s\n", name);
-}
-
-/**
  * bar_row() - run one row in a process of its own, and report it
  * @name: of the row
  * @want: the BAR that bar_dev has to be, if it is not that already; NULL: it has
@@ -199,7 +153,14 @@ static inline void bar_result(const char *name, int ret)
 static inline void bar_row(const char *name, const struct vfio_bar_want *want,
 			   void (*run)(const void *arg), const void *arg)
 {
-	bar_result(name, bar_fork(name, want, run, arg));
+	int ret = bar_fork(name, want, run, arg);
+
+	if (ret == BAR_JUDGE)
+		memattr_report(&bar_machine, &bar_left->row, name);
+	else if (ret == KSFT_SKIP)
+		memattr_skip(name, "%s", bar_left->why);
+	else
+		ksft_test_result(!ret, "%s\n", name);
 }
 
 #endif /* SELFTEST_KVM_BAR_VM_H */

@@ -2,13 +2,11 @@
 /*
  * PCI BARs for KVM selftests, through vfio-pci and through ordinary mappings.
  *
- * Nothing happens to a device that the user did not name, but for aligned loads
- * from prefetchable BARs, which have no side effects (PCI Local Bus 3.0,
- * 6.2.5.1). Not every device keeps to that: GPUs and NICs mark registers
- * prefetchable. So what goes further, loads of other kinds and from other BARs,
- * resets, changes of power state and of decoding, is for the devices in the
- * environment variable KVM_VFIO_DEVICE (vfio_bar.named), and stores are for
- * those in KVM_VFIO_BAR_WRITE (vfio_bar.may_write).
+ * Nothing happens to a device that the user did not name in the environment
+ * variable KVM_VFIO_DEVICE. Stores are for those in KVM_VFIO_BAR_WRITE
+ * (vfio_bar.may_write). A BAR of a function without a driver, a control, gets
+ * aligned loads if it is prefetchable: these have no side effects (PCI Local Bus
+ * 3.0, 6.2.5.1).
  *
  * What can fail for a reason outside the test's control returns false, or NULL,
  * and leaves the reason, with its remedy, in vfio_bar_why().
@@ -39,7 +37,6 @@
  * @index: its number
  * @pa: its physical address
  * @size: its size, at least a page
- * @named: the user named the function in KVM_VFIO_DEVICE
  * @may_write: the user named it in KVM_VFIO_BAR_WRITE
  * @broken: a bridge above is of a platform with an erratum: of Ampere Altra, or of
  *	    those that the user names by vendor:device in KVM_VFIO_BROKEN
@@ -54,7 +51,6 @@ struct vfio_bar {
 	int index;
 	u64 pa;
 	size_t size;
-	bool named;
 	bool may_write;
 	bool broken;
 	int fd;
@@ -73,7 +69,6 @@ struct vfio_bar {
  * @sub_page: it has to be smaller than a page
  * @reset: a word that the function's reset_method must have, "" for any
  * @cap: a capability that the function must have, PCI_CAP_ID_*
- * @named: the function must be named by the user
  * @above: bridges above the function: 1 none, 2 one, 3 more; 0 any number
  * @vf: it must be an SR-IOV VF if positive, and must not be if negative
  */
@@ -85,7 +80,6 @@ struct vfio_bar_want {
 	bool sub_page;
 	const char *reset;
 	int cap;
-	bool named;
 	int above;
 	int vf;
 };

@@ -21,12 +21,6 @@
 #define FIRST_GPA	(4ULL * SZ_1G)
 #define FIRST_SLOT	16
 
-/*
- * The guest reports with a store to this page, which no memslot backs. A ucall
- * would do the same, but its setup differs between kernel versions.
- */
-#define REPORT		(3ULL << 30)
-
 /* The stage-1 attribute index that every page of bar_vm_map() uses */
 #define ATTRIDX		7
 
@@ -102,69 +96,6 @@ bool bar_write(const char *path, const char *text)
 		close(fd);
 	errno = err;
 	return ok;
-}
-
-/**
- * bar_read_after() - find a line about an address
- * @path: a file with a line "START-END ..." for each range of addresses, which others
- *	  may follow: smaps, or a dump of page tables
- * @address: the address
- * @what: what the line has to have; the first of the address if it is ""
- * @line: filled in with the line
- * @size: of @line
- *
- * Return: has it been found?
- */
-bool bar_read_after(const char *path, u64 address, const char *what, char *line,
-		    size_t size)
-{
-	FILE *f = fopen(path, "r");
-	u64 start, end;
-	bool here = false, found = false;
-
-	TEST_ASSERT(f, "%s: %s", path, strerror(errno));
-	while (!found && fgets(line, size, f)) {
-		if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-			here = address >= start && address < end;
-		found = here && strstr(line, what);
-	}
-	fclose(f);
-	return found;
-}
-
-/**
- * bar_type_word() - what the stage-2 dump and the trace event call a leaf's type
- * @leaf: the leaf
- *
- * Return: the end of their line, "" for a type that KVM does not use
- */
-const char *bar_type_word(const struct kvm_memattr_leaf *leaf)
-{
-	if (leaf->memattr == memattr_s2_encode(MEMATTR_NORMAL_WB, leaf->fwb))
-		return "MEM/NORMAL\n";
-	if (leaf->memattr == memattr_s2_encode(MEMATTR_NORMAL_NC, leaf->fwb))
-		return "MEM/NORMAL-NC\n";
-	if (leaf->memattr == memattr_s2_encode(MEMATTR_DEVICE_nGnRE, leaf->fwb))
-		return "DEVICE/nGnRE\n";
-	return "";
-}
-
-/**
- * bar_check_dump() - the stage-2 dump has to say what a leaf is, or the row fails
- * @dump: its file
- * @ipa: an address of the leaf
- * @leaf: the leaf
- */
-void bar_check_dump(const char *dump, u64 ipa, const struct kvm_memattr_leaf *leaf)
-{
-	char line[256];
-
-	if (!bar_read_after(dump, ipa, "", line, sizeof(line)))
-		bar_fail("the dump has no line for 0x%lx", ipa);
-	printf("# dump: %s", line);
-	if (!strstr(line, bar_type_word(leaf)))
-		bar_fail("the dump says %s, the leaf is %s", line,
-			 memattr_s2_name(leaf->memattr, leaf->fwb));
 }
 
 /**
@@ -268,53 +199,26 @@ int bar_fork(const char *name, const struct vfio_bar_want *want,
 	return status;
 }
 
-/* What the host asks of the guest and what the guest found, in guest memory */
-static struct guest_box {
-	u64 op;
-	u64 flush;
-	u64 gva;
-	u64 val;
-	u64 outcome;
-	u64 esr;
-	u64 far;
-} box;
+/* Part of what guest_access() is told */
+#define FLUSH		0x100
 
-static void guest_sync(struct ex_regs *regs)
+static void guest_access(u64 gva, u64 how)
 {
-	box.outcome = BAR_GUEST_FAULT;
-	box.esr = read_sysreg(esr_el1);
-	box.far = read_sysreg(far_el1);
-	regs->pc = box.op == BAR_EXEC ? regs->regs[30] : regs->pc + 4;
-}
-
-static void guest_serror(struct ex_regs *regs)
-{
-	box.outcome = BAR_SERROR;
-}
-
-/* One instruction each, so that a handler can step over it */
-static void guest_access(u64 op, u64 gva, u64 val)
-{
-	if (op == BAR_READ32)
-		asm volatile("ldr %w0, [%1]" : "=&r" (val) : "r" (gva) : "memory");
-	else if (op == BAR_WRITE32)
-		asm volatile("str %w0, [%1]" : : "r" (val), "r" (gva) : "memory");
-	else
+	if (how & FLUSH)
+		asm volatile("tlbi vmalle1is");
+	/* Also for a descriptor that the host has made valid */
+	asm volatile("dsb ish\n\tisb" : : : "memory");
+	switch (how & ~FLUSH) {
+	case BAR_READ32:
+		asm volatile("ldr wzr, [%0]" : : "r" (gva) : "memory");
+		break;
+	case BAR_WRITE32:
+		asm volatile("str %w1, [%0]" : : "r" (gva), "r" (0x5a5a0000) : "memory");
+		break;
+	default:
 		asm volatile("blr %0" : : "r" (gva) : "x30", "memory");
-}
-
-static void guest_code(void)
-{
-	for (;;) {
-		if (box.flush)
-			asm volatile("tlbi vmalle1is");
-		/* Also for a descriptor that the host has made valid */
-		asm volatile("dsb ish\n\tisb" : : : "memory");
-		guest_access(box.op, box.gva, box.val);
-		/* An asynchronous error must belong to the access it follows. */
-		asm volatile("dsb sy\n\tisb" : : : "memory");
-		asm volatile("str wzr, [%0]" : : "r" (REPORT) : "memory");
 	}
+	guest_done(0);
 }
 
 /**
@@ -325,44 +229,23 @@ static void guest_code(void)
  */
 void bar_vm_create(struct bar_vm *bv, void *guest)
 {
-	int i, ec;
+	int i;
 
 	bar_skip_if(bar_pkvm(), BAR_PKVM);
 	memset(bv, 0, sizeof(*bv));
-	bv->vm = vm_create_with_vcpus(BAR_VM_VCPUS, guest ?: guest_code, bv->vcpus);
+	bv->vm = guest_vm_create(BAR_VM_VCPUS, bv->vcpus);
 	bv->vcpu = bv->vcpus[0];
 	bv->end = FIRST_GPA;
-	vm_init_descriptor_tables(bv->vm);
-	for (i = 0; i < BAR_VM_VCPUS; i++)
-		vcpu_init_descriptor_tables(bv->vcpus[i]);
-	virt_pg_map(bv->vm, REPORT, REPORT);
 	bv->mair = -1;
 	bar_vm_set_type(bv, MEMATTR_NORMAL_NC);
-	if (guest)
-		return;
-	for (ec = 0; ec <= BAR_ESR_EC(~0UL); ec++)
-		vm_install_sync_handler(bv->vm, VECTOR_SYNC_CURRENT, ec,
-					guest_sync);
-	vm_install_exception_handler(bv->vm, VECTOR_ERROR_CURRENT,
-				     guest_serror);
+	for (i = 0; guest && i < BAR_VM_VCPUS; i++)
+		vcpu_set_reg(bv->vcpus[i], ARM64_CORE_REG(regs.pc), (uintptr_t)guest);
 }
 
-/**
- * bar_vm_try_slot() - give the VM a memslot, or change it
- * @bv: the VM
- * @slot: its window and memory
- * @flags: KVM_MEM_*
- * @gpa: guest physical address
- * @size: bytes; 0 deletes the memslot
- *
- * Return: 0, or a negative errno
- */
-int bar_vm_try_slot(struct bar_vm *bv, const struct bar_slot *slot, u32 flags,
-		    u64 gpa, size_t size)
+static int try_slot(struct bar_vm *bv, const struct bar_slot *slot, u32 flags, size_t size)
 {
-	return __vm_set_user_memory_region(bv->vm, FIRST_SLOT + slot->window,
-					   flags, gpa, size, slot->hva) ?
-	       -errno : 0;
+	return __vm_set_user_memory_region(bv->vm, FIRST_SLOT + slot->window, flags,
+					   slot->gpa, size, slot->hva) ? -errno : 0;
 }
 
 /**
@@ -373,7 +256,7 @@ int bar_vm_try_slot(struct bar_vm *bv, const struct bar_slot *slot, u32 flags,
  */
 void bar_vm_slot(struct bar_vm *bv, const struct bar_slot *slot, size_t size)
 {
-	int ret = bar_vm_try_slot(bv, slot, 0, slot->gpa, size);
+	int ret = try_slot(bv, slot, 0, size);
 
 	TEST_ASSERT(!ret, "memslot of 0x%zx bytes at 0x%lx: %s", size, slot->gpa,
 		    strerror(-ret));
@@ -408,7 +291,7 @@ void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags)
 			    ((uintptr_t)slot->hva & (SZ_1G - 1));
 		bv->end = slot->gpa + slot->size;
 	}
-	ret = bar_vm_try_slot(bv, slot, flags, slot->gpa, slot->size);
+	ret = try_slot(bv, slot, flags, slot->size);
 	TEST_ASSERT(!ret, "memslot of 0x%zx bytes at 0x%lx, flags 0x%x: %s",
 		    slot->size, slot->gpa, flags, strerror(-ret));
 	bar_vm_map(bv, slot->gpa);
@@ -451,125 +334,46 @@ void bar_vm_set_type(struct bar_vm *bv, u8 mair)
 	bv->flush = true;
 }
 
-/* KVM_RUN left the guest at an instruction it cannot complete: step over it. */
-static void step_over(struct bar_vm *bv, enum bar_op op)
-{
-	u64 pc;
-
-	if (op == BAR_EXEC)
-		pc = memattr_vcpu_reg(bv->vcpu, ARM64_CORE_REG(regs.regs[30]));
-	else
-		pc = memattr_vcpu_reg(bv->vcpu, ARM64_CORE_REG(regs.pc)) + 4;
-	vcpu_set_reg(bv->vcpu, ARM64_CORE_REG(regs.pc), pc);
-}
-
 /**
  * bar_vm_do() - let the guest do one thing
  * @bv: the VM
- * @op: what
+ * @op: what; a store is of a pattern
  * @gva: where
- * @val: value to store
  *
- * The guest goes on with the next instruction after whatever happened, so a
- * VM can be used again after each outcome.
+ * A VM can be used again after each outcome.
  *
- * Return: how it ended
+ * Return: how it ended, and guest_value
  */
-struct bar_result bar_vm_do(struct bar_vm *bv, enum bar_op op, u64 gva,
-			    u64 val)
+enum guest_end bar_vm_do(struct bar_vm *bv, enum bar_op op, u64 gva)
 {
-	struct bar_result res = { .outcome = BAR_OK };
-	struct kvm_run *run = bv->vcpu->run;
+	u64 how = op | (bv->flush ? FLUSH : 0);
+	enum guest_end end;
 
-	box = (struct guest_box) {
-		.op = op, .flush = bv->flush, .gva = gva, .val = val,
-	};
-	sync_global_to_guest(bv->vm, box);
+	do {
+		end = guest_try(bv->vcpu, guest_access, gva, how);
+	} while (end == KVM_RUN_OTHER && guest_value == EINTR);
 	bv->flush = false;
-
-	for (;;) {
-		if (__vcpu_run(bv->vcpu)) {
-			if (errno == EINTR)
-				continue;
-			if (res.outcome != BAR_OK)
-				bar_fail("KVM_RUN keeps failing: %s",
-					 strerror(errno));
-			res.outcome = BAR_RUN_FAILED;
-			res.err = errno;
-			step_over(bv, op);
-			continue;
-		}
-		if (run->exit_reason != KVM_EXIT_MMIO)
-			bar_fail("unexpected exit of the guest, reason %u",
-				 run->exit_reason);
-		if (run->mmio.phys_addr == REPORT)
-			break;
-		res.outcome = BAR_MMIO;
-		res.gpa = run->mmio.phys_addr;
-		res.is_write = run->mmio.is_write;
-		memset(run->mmio.data, 0, sizeof(run->mmio.data));
-	}
-
-	sync_global_from_guest(bv->vm, box);
-	if (box.outcome)
-		res.outcome = box.outcome;
-	res.esr = box.esr;
-	res.far = box.far;
-	return res;
-}
-
-/**
- * bar_result_str() - an outcome in words
- * @res: the outcome
- *
- * Return: text, valid until the next call
- */
-const char *bar_result_str(const struct bar_result *res)
-{
-	static const char * const text[] = {
-		[BAR_OK] = "done",
-		[BAR_GUEST_FAULT] = "exception in the guest",
-		[BAR_SERROR] = "SError in the guest",
-		[BAR_RUN_FAILED] = "KVM_RUN",
-		[BAR_MMIO] = "KVM_EXIT_MMIO",
-	};
-	static char buf[128];
-
-	if (res->outcome == BAR_GUEST_FAULT && res->esr)
-		snprintf(buf, sizeof(buf), "%s, EC 0x%lx, FSC 0x%lx at 0x%lx",
-			 text[res->outcome], BAR_ESR_EC(res->esr),
-			 BAR_ESR_FSC(res->esr), res->far);
-	else if (res->outcome == BAR_RUN_FAILED)
-		snprintf(buf, sizeof(buf), "%s: %s", text[res->outcome],
-			 strerror(res->err));
-	else
-		snprintf(buf, sizeof(buf), "%s", text[res->outcome]);
-	return buf;
+	return end;
 }
 
 /**
  * bar_vm_expect() - an access that has to end in one way, or the row fails
  * @bv: the VM
- * @op: the access, a store of a pattern if it is one
+ * @op: the access
  * @gva: where
- * @outcome: how it has to end; BAR_RUN_FAILED is -EFAULT, BAR_MMIO is there
+ * @want: how it has to end; KVM_RUN_MMIO is this access
  */
-void bar_vm_expect(struct bar_vm *bv, enum bar_op op, u64 gva,
-		   enum bar_outcome outcome)
+void bar_vm_expect(struct bar_vm *bv, enum bar_op op, u64 gva, enum guest_end want)
 {
-	struct bar_result res = bar_vm_do(bv, op, gva, 0x5a5a0000);
-	struct bar_result want = { .outcome = outcome, .err = EFAULT };
-	bool ok = res.outcome == outcome;
+	enum guest_end end = bar_vm_do(bv, op, gva);
+	struct kvm_run *run = bv->vcpu->run;
+	bool store = op == BAR_WRITE32;
 
-	if (ok && outcome == BAR_RUN_FAILED)
-		ok = res.err == EFAULT;
-	if (ok && outcome == BAR_MMIO)
-		ok = res.gpa == gva && res.is_write == (op == BAR_WRITE32);
-	if (ok)
-		return;
-	printf("# %s: access to 0x%lx ended as: %s\n", bar_name, gva,
-	       bar_result_str(&res));
-	bar_fail("expected: %s", bar_result_str(&want));
+	if (end != want)
+		bar_fail("access to 0x%lx: %s (0x%lx), not %s", gva, guest_end_name(end),
+			 guest_value, guest_end_name(want));
+	if (end == KVM_RUN_MMIO && (run->mmio.phys_addr != gva || run->mmio.is_write != store))
+		bar_fail("MMIO of another access: at 0x%llx", run->mmio.phys_addr);
 }
 
 /**
@@ -607,7 +411,7 @@ void bar_vm_check_leaf(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa)
 void bar_vm_touch(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa)
 {
 	bar_vm_map(bv, gpa);
-	bar_vm_expect(bv, BAR_READ32, gpa, BAR_OK);
+	bar_vm_expect(bv, BAR_READ32, gpa, GUEST_DID_IT);
 	bar_vm_check_leaf(bv, gpa, type, write, oa);
 }
 
@@ -639,7 +443,7 @@ void bar_vm_check_no_leaf(struct bar_vm *bv, u64 gpa)
 void bar_vm_check_gone(struct bar_vm *bv, u64 gpa)
 {
 	bar_vm_check_no_leaf(bv, gpa);
-	bar_vm_expect(bv, BAR_READ32, gpa, BAR_RUN_FAILED);
+	bar_vm_expect(bv, BAR_READ32, gpa, KVM_RUN_EFAULT);
 	bar_vm_check_no_leaf(bv, gpa);
 }
 
@@ -657,7 +461,7 @@ u8 bar_vm_mmio_type(struct bar_vm *bv, u64 gpa)
 {
 	struct kvm_memattr_leaf leaf;
 
-	bar_vm_expect(bv, BAR_READ32, gpa, BAR_OK);
+	bar_vm_expect(bv, BAR_READ32, gpa, GUEST_DID_IT);
 	if (memattr_leaf(&bar_machine, bv->vm->fd, gpa, &leaf))
 		bar_fail("no stage-2 leaf for 0x%lx", gpa);
 	return leaf.memattr == memattr_s2_encode(MEMATTR_NORMAL_NC, leaf.fwb) ?

@@ -50,7 +50,7 @@ static int open_or_why(const char *path, int flags)
 	int fd = open(path, flags);
 
 	if (fd < 0)
-		why_err("%s: %s: run as root, with CONFIG_VFIO_PCI, with no other user of the device",
+		why_err("%s: %s: run as root, with CONFIG_VFIO_PCI, with the device bound to vfio-pci and no other user of it",
 			path, strerror(errno));
 	return fd;
 }
@@ -172,7 +172,6 @@ static bool next_bar(struct vfio_bar *b, const struct vfio_bar_want *want,
 	int i;
 	FILE *f;
 
-	b->named = strstr(getenv("KVM_VFIO_DEVICE") ?: "", b->bdf);
 	b->may_write = strstr(getenv("KVM_VFIO_BAR_WRITE") ?: "", b->bdf);
 	bridges_above(b->bdf, &b->broken);
 	snprintf(path, sizeof(path), DEVICES "/%s/resource", b->bdf);
@@ -185,12 +184,6 @@ static bool next_bar(struct vfio_bar *b, const struct vfio_bar_want *want,
 		    (flags & set) != set || flags & want->clear ||
 		    size < want->min_size || (want->sub_page && size >= page))
 			continue;
-		if (!b->named &&
-		    (want->named || !(flags & VFIO_BAR_F_PREFETCH))) {
-			why_err("%s: %s has one: name it in KVM_VFIO_DEVICE if resets, power states and loads of any kind do it no harm",
-				want->what, b->bdf);
-			continue;
-		}
 		b->index = i;
 		b->pa = start;
 		b->size = (size + page - 1) & ~(page - 1);
@@ -305,53 +298,44 @@ close:
 }
 
 static bool open_first(struct vfio_bar *b, const struct vfio_bar_want *want,
-		       u64 set)
+		       const char *devices, u64 set)
 {
-	char *names = strdup(getenv("KVM_VFIO_DEVICE") ?: "*:*"), *save, *name;
-	char path[64];
+	char *names = strdup(devices), *save, *name;
 	bool ok = false;
-	size_t i;
-	glob_t g;
 
 	for (name = strtok_r(names, " ,\n", &save); name && !ok;
 	     name = strtok_r(NULL, " ,\n", &save)) {
-		/* Variants of vfio-pci have names like mlx5_vfio_pci. */
-		snprintf(path, sizeof(path),
-			 "/sys/bus/pci/drivers/*vfio[-_]pci/%.15s", name);
-		if (glob(path, 0, NULL, &g))
+		memset(b, 0, sizeof(*b));
+		snprintf(b->bdf, sizeof(b->bdf), "%.15s", name);
+		if (!function_fits(name, want))
 			continue;
-		for (i = 0; i < g.gl_pathc && !ok; i++) {
-			memset(b, 0, sizeof(*b));
-			snprintf(b->bdf, sizeof(b->bdf), "%.15s",
-				 last_part(g.gl_pathv[i]));
-			if (!function_fits(b->bdf, want))
-				continue;
-			for (; next_bar(b, want, set) && !ok; b->index += !ok)
-				ok = open_device(b);
-		}
-		globfree(&g);
+		for (; next_bar(b, want, set) && !ok; b->index += !ok)
+			ok = open_device(b);
 	}
 	free(names);
 	return ok;
 }
 
 /**
- * vfio_bar_open() - find a BAR that is bound to vfio-pci, and open its device
+ * vfio_bar_open() - find a BAR of the devices that are named, and open its device
  * @b: filled in; memory decode is on
  * @want: what the test needs
  *
- * The devices are those that KVM_VFIO_DEVICE lists, in that order, or else all
- * that are bound to vfio-pci or a variant of it. A prefetchable BAR is better
- * than another one. One device can be open at a time.
+ * The devices are those of KVM_VFIO_DEVICE, in that order. A prefetchable BAR is
+ * better than another one. One device can be open at a time.
  *
  * Return: true, or false with vfio_bar_why() set
  */
 bool vfio_bar_open(struct vfio_bar *b, const struct vfio_bar_want *want)
 {
-	why_err("%s: no device bound to vfio-pci has one: bind one that does, and name it in KVM_VFIO_DEVICE",
-		want->what);
-	if (open_first(b, want, want->set | VFIO_BAR_F_PREFETCH) ||
-	    open_first(b, want, want->set))
+	const char *devices = getenv("KVM_VFIO_DEVICE");
+
+	if (devices)
+		why_err("%s: no device in KVM_VFIO_DEVICE has one", want->what);
+	else
+		why_err("no device given: name one that is bound to vfio-pci in KVM_VFIO_DEVICE; it will be reset, and its BARs are read");
+	if (devices && (open_first(b, want, devices, want->set | VFIO_BAR_F_PREFETCH) ||
+			open_first(b, want, devices, want->set)))
 		return true;
 	b->fd = -1;
 	return false;
