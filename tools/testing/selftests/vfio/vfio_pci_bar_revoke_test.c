@@ -361,6 +361,22 @@ static const char *lacks(struct owner *o, enum event e)
 	}
 }
 
+/* Does the kernel keep the device awake? Without CONFIG_PM that is "unsupported". */
+static bool is_awake(void)
+{
+	char path[80], status[16] = "";
+	FILE *file;
+
+	snprintf_assert(path, sizeof(path), "/sys/bus/pci/devices/%s/power/runtime_status",
+			device_bdf);
+	file = fopen(path, "r");
+	if (file) {
+		VFIO_ASSERT_NE(fgets(status, sizeof(status), file), NULL);
+		fclose(file);
+	}
+	return !strcmp(status, "active\n") || !strcmp(status, "suspending\n");
+}
+
 static void set(struct owner *o, enum event e, bool away)
 {
 	int pos;
@@ -377,6 +393,12 @@ static void set(struct owner *o, enum event e, bool away)
 		VFIO_ASSERT_EQ(feature(o, VFIO_DEVICE_FEATURE_SET |
 				       (away ? VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY :
 					       VFIO_DEVICE_FEATURE_LOW_POWER_EXIT)), 0);
+		/* A work item suspends it. */
+		for (int ms = 0; away && is_awake(); ms++) {
+			VFIO_ASSERT_LT(ms, 10000, "%s is not suspended: power/control is on?\n",
+				       device_bdf);
+			usleep(1000);
+		}
 		break;
 	case FLR:
 		pos = capability(o, PCI_CAP_ID_EXP) + PCI_EXP_DEVCTL;
