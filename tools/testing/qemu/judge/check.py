@@ -34,7 +34,7 @@ class Check:
         """The tests that no cell has, of those that a base had"""
         here = {(t["name"], (r["source"] or {}).get("base")) for r in ran for t in r["tests"]}
         return [f"{test}: it has a line for {base} in expect/rows, and no cell has the test: is it "
-                "installed?" for test, base in results.least_rows()
+                "installed?" for test, base in results.known_rows()
                 if (test, base) not in here and base in {b for _, b in here}]
 
     def path(self, *names):

@@ -382,37 +382,44 @@ def guest_problems(guest, boot, source, programs, last_words):
 
 
 def rows_of(test):
-    """How many rows a test has, 0 if it was skipped as a whole"""
-    return sum(not r["name"].startswith("(") for r in test["rows"])
+    """The names of a test's rows, none if it was skipped as a whole; and how many have
+    none, as 6.1's harness does not name those that it skips"""
+    names = [r["name"] for r in test["rows"] if not r["name"].startswith("(")]
+    named = [name for name in names if not re.fullmatch(r"row \d+", name)]
+    return named, len(names) - len(named)
 
 
-def least_rows(directory=EXPECT):
-    """(test, base) -> how many rows it has at least"""
+def known_rows(directory=EXPECT):
+    """(test, base) -> the names of its rows, and whether each cell has it"""
     path = os.path.join(directory, "rows")
     lines = read(path)
     if lines is None:
         raise Error(f"{path} is missing")
-    least = {}
+    known, here = {}, None
     for number, line in enumerate(lines, 1):
-        match = re.fullmatch(r"(\S+) (\S+) (\d+)", line)
-        if match:
-            least[match[1], match[2]] = int(match[3])
+        heading = re.fullmatch(r"\[(\S+)((?: \S+)+)\]", line)
+        if heading:
+            here = [known.setdefault((heading[1], base), {}) for base in heading[2].split()]
         elif line and line[0] != "#":
-            raise Error(f"{path}:{number}: a line is TEST BASE NUMBER")
-    return least
+            if here is None or line[0] == "[":
+                raise Error(f"{path}:{number}: it begins with [TEST BASE...]")
+            for rows in here:
+                rows[line.removeprefix("? ")] = line[:2] != "? "
+    return known
 
 
-def too_few(tests, base, expect):
+def lost_rows(tests, base, expect):
     """Which tests have lost rows, or may lose them unseen"""
-    problems, least = [], least_rows(expect)
+    problems, known = [], known_rows(expect)
     for test in tests:
-        name, rows = test["name"], rows_of(test)
-        if rows and (name, base) not in least:
-            problems.append(f"{name}: no line for it and {base} in expect/rows: "
-                            "judge/rows.py writes one")
-        elif rows and rows < least[name, base]:
-            problems.append(f"{name}: {rows} rows, at least {least[name, base]} have to be "
-                            "there: expect/rows")
+        name, (rows, unnamed) = test["name"], rows_of(test)
+        if (rows or unnamed) and (name, base) not in known:
+            problems.append(f"{name}: no rows of it and {base} in expect/rows: "
+                            "judge/rows.py writes them")
+        elif rows or unnamed:
+            lost = [row for row, always in known[name, base].items() if always and row not in rows]
+            if len(lost) > unnamed:
+                problems += [f"{name}: \"{row}\" has to be there: expect/rows" for row in lost]
     return problems
 
 
@@ -459,7 +466,7 @@ def judge_cell(name, directory, path, expect=EXPECT):
         if not count(result["tests"], "pass"):
             problems.append("nothing was checked: no row has passed")
         if pattern == "*":
-            problems += too_few(result["tests"], (source or {}).get("base"), expect)
+            problems += lost_rows(result["tests"], (source or {}).get("base"), expect)
     bad = problems or suite == "series" and count(result["tests"], "fail")
     result["verdict"] = "fail" if bad else "pass" if suite == "series" else "ran"
     return result

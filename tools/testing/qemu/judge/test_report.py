@@ -33,7 +33,7 @@ class Case(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.o, self.least = directory.name, {}
-        patch = mock.patch.object(results, "least_rows", lambda: self.least)
+        patch = mock.patch.object(results, "known_rows", lambda: self.least)
         patch.start()
         self.addCleanup(patch.stop)
 

@@ -32,19 +32,30 @@ class Rows(unittest.TestCase):
             rows.main([self.o])
         return "\n".join(results.read(path))
 
-    def test_the_least_of_all_cells_that_have_run_it(self):
+    def test_a_row_that_not_each_cell_has_is_marked(self):
         one, two, none = ("one", "pass"), ("two", "skip", "why"), ("(all)", "skip", "why")
         self.left("v", a=[one, two], b=[one], c=[none])
         self.left("w", a=[one], b=[none])
         self.left("x", a=[("(the program)", "fail", "it did not run")])
         self.left("y", "6.12", a=[one, two, ("three", "fail")])
         self.left("z", verdict="skip")
-        self.assertEqual(self.write(), "# head\na 6.1 1\na 6.12 3\nb 6.1 1\n")
+        self.assertEqual(self.write(), "# head\n\n[a 6.1]\none\n? two\n\n"
+                         "[a 6.12]\none\ntwo\nthree\n\n[b 6.1]\none\n")
+
+    def test_a_row_without_a_name_may_be_any(self):
+        self.left("v", a=[("one", "pass"), ("row 2", "skip", "why")])
+        self.left("w", a=[("row 1", "skip", "why"), ("two", "pass")])
+        self.assertEqual(self.write(), "# head\n\n[a 6.1]\none\ntwo\n")
+
+    def test_bases_with_the_same_rows_have_them_once(self):
+        self.left("v", a=[("one", "pass")])
+        self.left("w", "7.3", a=[("one", "skip", "why")])
+        self.assertEqual(self.write(), "# head\n\n[a 6.1 7.3]\none\n")
 
     def test_what_has_not_run_stays_and_what_is_no_more_goes(self):
         self.left("x", a=[("one", "pass")], c=[("(all)", "skip", "why")])
-        self.assertEqual(self.write("a 6.1 9\nc 6.1 4\ngone 6.1 2\ngone 7.3 2\n"),
-                         "# head\na 6.1 1\nc 6.1 4\ngone 7.3 2\n")
+        self.assertEqual(self.write("[a 6.1]\ntwo\n[c 6.1]\n? three\n[gone 6.1 7.3]\nfour\n"),
+                         "# head\n\n[a 6.1]\none\n\n[c 6.1]\n? three\n\n[gone 7.3]\nfour\n")
 
     def test_without_results(self):
         with self.assertRaisesRegex(results.Error, "has run: run \"make check\" first"):

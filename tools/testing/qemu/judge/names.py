@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+"""names.py: does whatever names a row name one that there is?
+
+expect/rows has the rows that there are. Named they are in the heads of mutants, in
+expect/fails, and in the paragraphs "*Tests*:" of the document. Prints those that are not.
+"""
+import fnmatch
+import os
+import re
+import sys
+
+import results
+
+ROOT = os.path.join(results.EXPECT, "../../../../..")
+sys.path.insert(0, os.path.join(ROOT, "tools/testing/qemu/plan"))
+# They are beside this directory, not in Python's path.
+from mutants import heads  # noqa: E402
+
+DOCUMENT = "Documentation/virt/kvm/arm/mmio-memory-types.rst"
+
+
+def of_mutants(known):
+    for name, (path, head) in heads().items():
+        base = head.get("Cell", "").partition("-")[0]
+        rows = known.get((os.path.basename(os.path.dirname(path)), base), [])
+        row = head.get("Row", head.get("Pass"))
+        # That is what a program has that does not get to its rows.
+        if row and not any(re.search(row, r) for r in ["(the program)", *rows]):
+            yield f"mutants: {name}: no row of {base} matches {row}"
+
+
+def of_fails(known):
+    for line in results.expect_lines(os.path.join(results.EXPECT, "fails")):
+        if not any(fnmatch.fnmatchcase(test, line.test) and line.what.search(row)
+                   for (test, _), rows in known.items() for row in rows):
+            yield f"expect/fails: no row matches {line.text}"
+
+
+def of_document(known, text):
+    tests = {}
+    for (test, _), rows in known.items():
+        tests.setdefault(test, set()).update(rows)
+    for paragraph in re.findall(r"^\*Tests\*:.*?(?:\n\n|\Z)", text, re.M | re.S):
+        here = []
+        for name in re.findall(r"``(.*?)``", paragraph, re.S):
+            test, _, row = re.sub(r"\s+", " ", name).partition(": ")
+            if test in tests:
+                here = tests[test]
+            else:
+                row = re.sub(r"\s+", " ", name)
+            row = re.sub(r"(\\ )?\\\.\\\.\\\.", ".*", re.escape(row))
+            if not any(re.search(row, r) for r in here):
+                yield f"{DOCUMENT}: no row is named {name!r}"
+
+
+def main(args):
+    if args:
+        raise results.Error("usage: names.py")
+    known = results.known_rows()
+    text = "\n".join(results.read(os.path.join(ROOT, DOCUMENT)))
+    wrong = [*of_mutants(known), *of_fails(known), *of_document(known, text)]
+    print("\n".join(wrong), end="\n" if wrong else "")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    results.run(main, sys.argv[1:])
