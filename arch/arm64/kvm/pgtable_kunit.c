@@ -110,6 +110,9 @@ static void begin(struct kunit *test, u64 ipa)
 
 static int saw_tlbi(struct kprobe *probe, struct pt_regs *regs);
 
+/* Of an address, of all, of a range, and of an address on this CPU alone */
+enum { TLBI_IPA, TLBI_ALL, TLBI_RANGE, TLBI_LOCAL };
+
 static struct kprobe probes[] = {
 	{ .symbol_name = "__kvm_tlb_flush_vmid_ipa", .pre_handler = saw_tlbi },
 	{ .symbol_name = "__kvm_tlb_flush_vmid", .pre_handler = saw_tlbi },
@@ -135,14 +138,15 @@ static int saw_tlbi(struct kprobe *probe, struct pt_regs *regs)
 	s = test->priv;
 	if (regs->regs[0] != (u64)&s->kvm.arch.mmu)
 		return 0;
-	if (nr == 2)
+	if (nr == TLBI_RANGE)
 		size = arg * PAGE_SIZE;
-	else if (nr != 1 && (int)arg > 0 && (int)arg <= KVM_PGTABLE_LAST_LEVEL &&
+	else if (nr != TLBI_ALL && (int)arg > 0 && (int)arg <= KVM_PGTABLE_LAST_LEVEL &&
 		 (int)arg != saw.level)
 		return 0;
-	if (nr != 1 && (ipa + size <= saw.ipa || ipa >= saw.ipa + kvm_granule_size(saw.level)))
+	if (nr != TLBI_ALL &&
+	    (ipa + size <= saw.ipa || ipa >= saw.ipa + kvm_granule_size(saw.level)))
 		return 0;
-	if (nr == 3) {
+	if (nr == TLBI_LOCAL) {
 		saw.local++;
 		return 0;
 	}
