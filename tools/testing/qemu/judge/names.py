@@ -43,12 +43,12 @@ def of_document(known, text):
         tests.setdefault(test, set()).update(rows)
     for paragraph in re.findall(r"^\*Tests\*:.*?(?:\n\n|\Z)", text, re.M | re.S):
         here = []
-        for name in re.findall(r"``(.*?)``", paragraph, re.S):
-            test, _, row = re.sub(r"\s+", " ", name).partition(": ")
+        for name in re.findall(r"``(.*?)``", re.sub(r"\s+", " ", paragraph)):
+            test, _, row = name.partition(": ")
             if test in tests:
                 here = tests[test]
             else:
-                row = re.sub(r"\s+", " ", name)
+                row = name
             row = re.sub(r"(\\ )?\\\.\\\.\\\.", ".*", re.escape(row))
             if not any(re.search(row, r) for r in here):
                 yield f"{DOCUMENT}: no row is named {name!r}"
