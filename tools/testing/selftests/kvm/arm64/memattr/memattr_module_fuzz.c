@@ -150,6 +150,7 @@ static void test_random(void)
 	expect_busy();
 	while (calls--) {
 		int fd = fds[rand() % ARRAY_SIZE(fds)], err;
+		bool of_vcpu = rand() % 2;
 		u64 addr = (rand() % 4 ? GUEST_BASE : ~0ULL << 16) + rand() % (2 * GUEST_SIZE);
 		u32 flags = rand() % 8 ? 0 : 1U << rand() % 32;
 		struct kvm_memattr_leaf leaf = { .vm_fd = fd, .flags = flags, .ipa = addr };
@@ -160,13 +161,26 @@ static void test_random(void)
 
 		if (!(rand() % 64))
 			madvise(addr_gpa2hva(vm, GUEST_BASE), GUEST_SIZE, MADV_DONTNEED);
-		if (rand() % 2)
+		if (of_vcpu)
 			err = ioctl(machine.fd, KVM_MEMATTR_TRANSLATE, &tr);
 		else if (rand() % 2)
 			err = ioctl(machine.fd, KVM_MEMATTR_STAGE2_LEAF, &leaf);
 		else
 			err = ioctl(machine.fd, KVM_MEMATTR_CALIBRATE, &cal);
-		wrong += err && errno == EIO;
+		switch (err ? errno : 0) {
+		case EBUSY:
+		case ENOEXEC:
+			wrong += !of_vcpu;
+			break;
+		case 0:
+		case EBADF:
+		case EINVAL:
+		case ENOENT:
+		case EOPNOTSUPP:
+			break;
+		default:
+			wrong++;
+		}
 	}
 	WRITE_ONCE(stop, true);
 	pthread_join(thread, NULL);
