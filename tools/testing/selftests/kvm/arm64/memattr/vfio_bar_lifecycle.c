@@ -81,14 +81,11 @@ static void sysfs_write(const char *file, const char *text)
  */
 static void let_go(const char *file)
 {
-	struct vfio_bar_want same = {
-		.what = "the BAR from before",
-	};
 	char path[128], bdf[16];
 	int status = 0;
 	pid_t pid = 0;
 
-	if (!vfio_bar_open(&bar_dev, &same))
+	if (!vfio_bar_open(&bar_dev, &vfio_bar_any))
 		bar_skip("%s", vfio_bar_why());
 	start();
 	strcpy(bdf, bar_dev.bdf);
@@ -126,7 +123,7 @@ static void let_go(const char *file)
 		sysfs_write(path, "vfio-pci");
 		sysfs_write("/sys/bus/pci/drivers_probe", bdf);
 	}
-	if (!vfio_bar_open(&bar_dev, &same) || strcmp(bdf, bar_dev.bdf))
+	if (!vfio_bar_open(&bar_dev, &vfio_bar_any) || strcmp(bdf, bar_dev.bdf))
 		bar_fail("%s is not back: %s", bdf, vfio_bar_why());
 	slot.gpa = 0;
 	bar_vm_add_bar(&bv, &slot, &bar_dev, BAR_RW, 0);

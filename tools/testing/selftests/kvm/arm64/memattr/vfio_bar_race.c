@@ -445,23 +445,20 @@ static void run_random(const void *arg)
 	printf("# decode off %d times, %lu changes in a VMM\n", round, shared->rounds);
 }
 
-static const struct vfio_bar_want wants[] = {
-	{ .what = "a BAR", },
-	{ .what = "a BAR, and a reset", .reset = "", },
-	{ .what = "a BAR of 4M", .min_size = RANDOM_SIZE, },
-};
+static const struct vfio_bar_want resettable = { .what = "a BAR, and a reset", .reset = "", };
+static const struct vfio_bar_want large = { .what = "a BAR of 4M", .min_size = RANDOM_SIZE, };
 
 static const struct test_case cases[] = {
 	/* Not one read more. */
 	{ "munmap", NOTHING, &vfio_bar_any, unmap },
 	{ "memslot deleted", NOTHING, &vfio_bar_any, delete_slot },
-	{ "memory decode off", NOTHING, &wants[0], decode },
+	{ "memory decode off", NOTHING, &vfio_bar_any, decode },
 	/* Not one read more, and RAM is there at once. */
 	{ "MAP_FIXED over it: RAM", RAM, &vfio_bar_any, over_ram },
 	/* Not one leaf of the type that vfio-pci's mapping had. */
 	{ "MAP_FIXED over it: sysfs", BAR, &vfio_bar_any, over_sysfs },
 	/* Not one read of a device in reset, which would not find the word. */
-	{ "VFIO_DEVICE_RESET", BAR, &wants[1], reset },
+	{ "VFIO_DEVICE_RESET", BAR, &resettable, reset },
 };
 
 int main(int argc, char *argv[])
@@ -475,6 +472,6 @@ int main(int argc, char *argv[])
 	bar_start(ARRAY_SIZE(cases) + 1);
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
 		bar_row(cases[i].name, cases[i].want, run, &cases[i]);
-	bar_row("all of it at random", &wants[2], run_random, NULL);
+	bar_row("all of it at random", &large, run_random, NULL);
 	memattr_finish();
 }

@@ -78,20 +78,18 @@ static void hot_reset(bool away)
 		bar_fail("VFIO_DEVICE_PCI_HOT_RESET: %s", strerror(errno));
 }
 
-#define WANT(_what, ...) { .what = _what, __VA_ARGS__ }
-
 static const struct event events[] = {
-	{ "memory decode off", WANT("a BAR, and a memory enable bit", .vf = -1),
+	{ "memory decode off", { .what = "a BAR, and a memory enable bit", .vf = -1 },
 	  "pci_user_write_config_word", true, decode },
-	{ "D3hot", WANT("a BAR, and the PM capability", .cap = PCI_CAP_ID_PM),
+	{ "D3hot", { .what = "a BAR, and the PM capability", .cap = PCI_CAP_ID_PM },
 	  "pci_set_power_state", true, d3hot },
 	{ "FLR by the PCIe capability",
-	  WANT("a BAR, and FLR", .cap = PCI_CAP_ID_EXP, .reset = "flr"),
+	  { .what = "a BAR, and FLR", .cap = PCI_CAP_ID_EXP, .reset = "flr" },
 	  "pci_try_reset_function", false, flr },
-	{ "VFIO_DEVICE_RESET", WANT("a BAR, and a reset", .reset = ""),
+	{ "VFIO_DEVICE_RESET", { .what = "a BAR, and a reset", .reset = "" },
 	  "pci_try_reset_function", false, reset },
 	{ "VFIO_DEVICE_PCI_HOT_RESET",
-	  WANT("a BAR, alone on its bus", .reset = "bus"),
+	  { .what = "a BAR, alone on its bus", .reset = "bus" },
 	  "pci_reset_bus", false, hot_reset },
 };
 
