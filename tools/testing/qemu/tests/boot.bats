@@ -75,7 +75,7 @@ fails_as()
 }
 
 @test "a test that hangs is stopped, the others count" {
-	run boot BOOT=stuck APPEND=TEST_LIMIT=15 TEST='vfio_bar_[lr]*'
+	run boot BOOT=stuck APPEND=TEST_LIMIT=15 TEST='vfio_bar_[lr][ie]*'
 	fails_as "vfio_bar_revoke: (the program): TIMEOUT 15 seconds"
 	grep -q "error: .*[1-9][0-9]* passed, 1 failed" <<<"$output"
 }

@@ -287,6 +287,7 @@ mutant()
 		cp -r --parents bases series-* tools/series "$qemu/plan" "$qemu/mutants/run" \
 			"$tmp/root"
 		git init -q "$tmp/o/6.1/tree"
+		touch "$tmp/o/6.1/series.id"
 		echo right >"$tmp/o/6.1/tree/file"
 		run=$tmp/root/$qemu/mutants/run
 	}
