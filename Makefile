@@ -143,8 +143,8 @@ own-image = $(O)/$(base.$(1))/base-selftests.cpio
 # A check is of all tests, whatever a run was asked for.
 $(O)/cell/%/booted: private override SUITE := series
 $(O)/cell/%/booted: private override TEST :=
-$(O)/cell/%/booted: private APPEND = $(if $(short.$*),KSELFTEST_MEMATTR_MODULE_FUZZ_ARGS=-n10000 \
-	KSELFTEST_VFIO_BAR_RACE_ARGS=-s2 KSELFTEST_VFIO_BAR_VMM_ARGS=-s)
+$(O)/cell/%/booted: private APPEND = $(if $(short.$*),KSELFTEST_VFIO_BAR_RACE_ARGS=-s2 \
+	KSELFTEST_VFIO_BAR_VMM_ARGS=-s)
 $(O)/cell/%/booted: $(boots) $(force)
 	$(call boot,$*,$(@D),$(whole.$*),$(call list,$*))
 	@touch $@

@@ -8,8 +8,11 @@
  * there is anything measured. Each figure is a line "bench: WHAT = NUMBER", once
  * for each run. A row fails if what was measured is not what was to be measured.
  */
+#include <glob.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "memattr/bar_vm.h"
 
@@ -134,10 +137,48 @@ static u64 touch_all(bool store)
 	return ns;
 }
 
+#define COUNTER		"/sys/kernel/tracing/instances/vfio_bar_bench"
+
+static void count_stop(void)
+{
+	rmdir(COUNTER);
+}
+
+/* Count kvm_guest_fault until the row ends */
+static void count_start(void)
+{
+	rmdir(COUNTER);
+	mkdir(COUNTER, 0700);
+	atexit(count_stop);
+	bar_write(COUNTER "/events/kvm/kvm_guest_fault/enable", "1");
+}
+
+static u64 count(void)
+{
+	unsigned long n, total = 0;
+	char line[64];
+	glob_t g = {};
+	size_t i;
+	FILE *f;
+
+	glob(COUNTER "/per_cpu/cpu*/stats", 0, NULL, &g);
+	for (i = 0; i < g.gl_pathc; i++) {
+		f = fopen(g.gl_pathv[i], "r");
+		while (f && fgets(line, sizeof(line), f))
+			if (sscanf(line, "entries: %lu", &n) == 1 ||
+			    sscanf(line, "overrun: %lu", &n) == 1)
+				total += n;
+		if (f)
+			fclose(f);
+	}
+	globfree(&g);
+	return total;
+}
+
 /* Of so many guest_touch(): what each ends with is one, too. */
 static u64 faults(int touches)
 {
-	return bar_count() - touches;
+	return count() - touches;
 }
 
 /* Faults on memory that the VMM has touched, each on its own */
@@ -159,7 +200,7 @@ static void measure_faults(const char *name, bool store)
 		bar_vm_slot(&bv, &slot, 0);
 	}
 	bar_vm_slot(&bv, &slot, slot.size);
-	bar_count_start("kvm/kvm_guest_fault");
+	count_start();
 	guest_touch(slot.gpa, stride, nr, store);
 	if (faults(1) != nr)
 		bar_fail("%lu faults, not %lu", faults(1), nr);
@@ -173,7 +214,7 @@ static void test_ram(void)
 	TEST_ASSERT(slot.hva != MAP_FAILED, "mmap: %s", strerror(errno));
 	madvise(slot.hva, slot.size, MADV_NOHUGEPAGE);
 	memset(slot.hva, 0, slot.size);
-	bar_vm_add(&bv, &slot, 0);
+	bar_vm_add(&bv, &slot);
 	bar_vm_slot(&bv, &slot, 0);
 	measure_faults("RAM 4K", true);
 }
@@ -188,7 +229,7 @@ static void small_bar(const char *name, bool store)
 	slot.size = NR_PAGES * getpagesize();
 	slot.hva = vfio_bar_mmap(&bar_dev, NULL, BAR_RW, 0, slot.size);
 	TEST_ASSERT(slot.hva, "%s", vfio_bar_why());
-	bar_vm_add(&bv, &slot, 0);
+	bar_vm_add(&bv, &slot);
 	bar_vm_slot(&bv, &slot, 0);
 	measure_faults(name, store);
 }
@@ -231,7 +272,7 @@ static void whole(const char *name, size_t size, int runs)
 	start();
 	slot.size = size;
 	map();
-	bar_vm_add(&bv, &slot, 0);
+	bar_vm_add(&bv, &slot);
 	/* The first of several is not like the others: not all tables are there. */
 	for (run = runs == 1; run <= runs; run++) {
 		took[0] = touch_all(false);
@@ -250,7 +291,7 @@ static void whole(const char *name, size_t size, int runs)
 		for (i = 0; run && i < ARRAY_SIZE(what); i++)
 			put(took[i], "BAR of %s: instructions, %s", name, what[i]);
 	}
-	bar_count_start("kvm/kvm_guest_fault");
+	count_start();
 	touch_all(false);
 	put(faults(windows), "BAR of %s: faults", name);
 }

@@ -62,10 +62,6 @@ struct test_case {
 	void (*run)(const struct test_case *t);
 	const struct vfio_bar_want *want;
 	enum backing backing;
-	int prot;
-	u32 slot_flags;
-	enum bar_op op;
-	enum backing order[3];
 };
 
 static const struct vfio_bar_want sub_page = {
@@ -166,7 +162,7 @@ static void add_backing(struct bar_slot *slot, enum backing backing)
 		    !vfio_bar_open_plain(&plain, &bar_dev,
 					 (enum bar_source)backing, 0))
 			bar_skip("%s", vfio_bar_why());
-		bar_vm_add_bar(&bv, slot, &plain, BAR_RW, 0);
+		bar_vm_add_bar(&bv, slot, &plain, BAR_RW);
 		return;
 	}
 	slot->size = 16 * getpagesize();
@@ -187,7 +183,7 @@ static void add_backing(struct bar_slot *slot, enum backing backing)
 	}
 	/* Or else a read fault would map the zero page, read-only. */
 	memset(slot->hva, 0, slot->size);
-	bar_vm_add(&bv, slot, 0);
+	bar_vm_add(&bv, slot);
 }
 
 /*
@@ -220,7 +216,7 @@ static void observe(struct memattr_row *row, u64 gpa)
 	int ret;
 
 	bar_vm_set_type(&bv, row->s1);
-	bar_vm_expect(&bv, BAR_READ32, gpa, GUEST_DID_IT);
+	bar_vm_load(&bv, gpa);
 	ret = memattr_observe(&bar_machine, bv.vm->fd, bv.vcpu->fd, gpa, gpa, row);
 	if (ret)
 		bar_fail("stage 1 0x%02x: %s", row->s1,
@@ -299,7 +295,7 @@ static void test_leaf(const struct test_case *t)
 	if (slot.hva)
 		READ_ONCE(*(u32 *)slot.hva);
 	check_vmm(&slot, t->backing);
-	bar_vm_expect(&bv, BAR_READ32, slot.gpa, GUEST_DID_IT);
+	bar_vm_load(&bv, slot.gpa);
 	bar_skip_if(t->backing == GICV && memattr_leaf(&bar_machine, bv.vm->fd,
 						       slot.gpa, &leaf) == -ENOENT,
 		    "KVM traps accesses to GICV on this host: use one whose GICV is page aligned");
@@ -316,27 +312,13 @@ static void test_leaf(const struct test_case *t)
 		bar_fail("0x%zx bytes are mapped by pages", slot.size);
 }
 
-/* The first access to a BAR nobody touched, and a store after it */
-static void test_fault(const struct test_case *t)
+/* What the VMM may only read */
+static void test_read_only(const struct test_case *t)
 {
-	bool writable = t->prot & PROT_WRITE && !t->slot_flags;
 	struct bar_slot slot = {};
 
-	bar_skip_if(t->op == BAR_WRITE32 && !bar_dev.may_write,
-		    "%s may not be written to: name it in KVM_VFIO_BAR_WRITE if its BARs are plain memory",
-		    bar_dev.bdf);
-	bar_vm_add_bar(&bv, &slot, &bar_dev, t->prot, t->slot_flags);
-	bar_vm_expect(&bv, t->op, slot.gpa, GUEST_DID_IT);
-	bar_vm_check_leaf(&bv, slot.gpa, MEMATTR_NORMAL_NC, writable, slot.pa);
-	if (!bar_dev.may_write)
-		return;
-	/*
-	 * A store through a read-only VMA cannot be resolved and ends KVM_RUN;
-	 * one to a read-only memslot is left to user space.
-	 */
-	bar_vm_expect(&bv, BAR_WRITE32, slot.gpa, writable ? GUEST_DID_IT :
-		      t->slot_flags ? KVM_RUN_MMIO : KVM_RUN_EFAULT);
-	bar_vm_check_leaf(&bv, slot.gpa, MEMATTR_NORMAL_NC, writable, slot.pa);
+	bar_vm_add_bar(&bv, &slot, &bar_dev, PROT_READ);
+	bar_vm_touch(&bv, slot.gpa, MEMATTR_NORMAL_NC, false, slot.pa);
 }
 
 /* A BAR of some kind: first, middle and last page, and those around 2M */
@@ -347,7 +329,7 @@ static void test_kind(const struct test_case *t)
 	u64 off[] = { 0, SZ_2M - page, SZ_2M, last / 2 & ~(page - 1), last };
 	int i;
 
-	bar_vm_add_bar(&bv, &slot, &bar_dev, BAR_RW, 0);
+	bar_vm_add_bar(&bv, &slot, &bar_dev, BAR_RW);
 	for (i = 0; i < ARRAY_SIZE(off); i++) {
 		if (off[i] < slot.size)
 			bar_vm_touch(&bv, slot.gpa + off[i], MEMATTR_NORMAL_NC,
@@ -369,7 +351,7 @@ static void test_part(const struct test_case *t)
 	if (bar_dev.size < 4 * page)
 		bar_skip("the BAR has less than four pages: use a larger one");
 	part.hva = vfio_bar_mmap(&bar_dev, NULL, BAR_RW, page, 3 * page) + page;
-	bar_vm_add(&bv, &part, 0);
+	bar_vm_add(&bv, &part);
 	add_backing(&all, VFIO);
 	bv.vcpu = bv.vcpus[1];
 	bar_vm_touch(&bv, part.gpa, MEMATTR_NORMAL_NC, true, all.pa + 2 * page);
@@ -381,27 +363,6 @@ static void test_part(const struct test_case *t)
 			  all.pa + 2 * page);
 }
 
-/* Execution is refused before and after the BAR is mapped for data. */
-static void test_exec(const struct test_case *t)
-{
-	struct bar_slot slot = {};
-	struct kvm_memattr_leaf leaf;
-	int i;
-
-	add_backing(&slot, VFIO);
-	for (i = 0; i < 4; i++) {
-		bar_vm_set_type(&bv, i % 2 ? MEMATTR_NORMAL_WB :
-					     MEMATTR_NORMAL_NC);
-		if (i == 2)
-			bar_vm_expect(&bv, BAR_READ32, slot.gpa, GUEST_DID_IT);
-		/* KVM answers with an external abort on the fetch. */
-		bar_vm_expect(&bv, BAR_EXEC, slot.gpa, GUEST_FETCH_ABORT);
-		if (!memattr_leaf(&bar_machine, bv.vm->fd, slot.gpa, &leaf) &&
-		    leaf.xn != 2)
-			bar_fail("XN[1:0] is %u", leaf.xn);
-	}
-}
-
 /*
  * One memslot of three VMAs: vfio-pci's mapping, an ordinary one, and RAM. Every
  * page next to a boundary has the type of its own VMA, whatever was touched
@@ -409,6 +370,7 @@ static void test_exec(const struct test_case *t)
  */
 static void test_mixed(const struct test_case *t)
 {
+	static const enum backing order[] = { SYSFS, VFIO, ANON };
 	size_t page = getpagesize(), size, off;
 	struct bar_slot slot = {};
 	struct vfio_bar plain;
@@ -426,25 +388,25 @@ static void test_mixed(const struct test_case *t)
 	slot.hva = vfio_bar_pick_address(&bar_dev, 0, slot.size);
 	for (i = 0; i < 3; i++) {
 		addr = slot.hva + i * size;
-		if (t->order[i] == ANON)
+		if (order[i] == ANON)
 			p = mmap(addr, size, BAR_RW,
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 		else
-			p = vfio_bar_mmap(t->order[i] == VFIO ? &bar_dev : &plain,
+			p = vfio_bar_mmap(order[i] == VFIO ? &bar_dev : &plain,
 					  addr, BAR_RW, 0, size);
 		if (p != addr)
 			bar_skip("%s", vfio_bar_why());
-		if (t->order[i] == ANON)
+		if (order[i] == ANON)
 			memset(p, 0, size);
 	}
-	bar_vm_add(&bv, &slot, 0);
+	bar_vm_add(&bv, &slot);
 	for (i = 0; i < 6; i++) {
 		off = i / 2 * size + (i % 2 ? size - page : 0);
 		bar_vm_map(&bv, slot.gpa + off);
-		bar_vm_expect(&bv, BAR_READ32, slot.gpa + off, GUEST_DID_IT);
+		bar_vm_load(&bv, slot.gpa + off);
 	}
 	for (i = 0; i < 6; i++) {
-		enum backing b = t->order[i / 2];
+		enum backing b = order[i / 2];
 
 		off = i % 2 ? size - page : 0;
 		bar_vm_check_leaf(&bv, slot.gpa + i / 2 * size + off,
@@ -474,25 +436,13 @@ static const struct test_case cases[] = {
 	{ "vfio-pci", test_type, &vfio_bar_any, VFIO },
 	{ "vfio-pci: every type", test_all_types, &vfio_bar_any, VFIO },
 
-	/* Whichever access comes first, the leaf is Normal-NC, R/W, XN. */
+	/* The leaf is Normal-NC, R/W, XN; read-only, if the VMM's mapping is. */
 	{ "read fault: Normal-NC", test_leaf, &vfio_bar_any, VFIO },
-	{ "write fault: Normal-NC", test_fault, &vfio_bar_any, .prot = BAR_RW,
-	  .op = BAR_WRITE32 },
-	/* Read-only: Normal-NC, R, XN; and a store fails without changing it. */
-	{ "read-only mapping: Normal-NC", test_fault, &vfio_bar_any, .prot = PROT_READ,
-	  .op = BAR_READ32 },
-	{ "KVM_MEM_READONLY: Normal-NC", test_fault, &vfio_bar_any, .prot = BAR_RW,
-	  .slot_flags = KVM_MEM_READONLY, .op = BAR_READ32 },
+	{ "read-only mapping: Normal-NC", test_read_only, &vfio_bar_any },
 	/* Nor does it depend on how much of it is mapped, how often, and where. */
 	{ "a part of the BAR, mapped twice: Normal-NC", test_part, &vfio_bar_any },
-	/* A fetch is an external abort, XN stays set; also before. */
-	{ "execution refused", test_exec, &vfio_bar_any },
-
 	/* Three VMAs in one memslot: each page has the type of its own. */
-	{ "sysfs, vfio, RAM in a memslot: Normal-NC", test_mixed, &vfio_bar_any,
-	  .order = { SYSFS, VFIO, ANON } },
-	{ "RAM, sysfs, vfio in a memslot: Normal-NC", test_mixed, &vfio_bar_any,
-	  .order = { ANON, SYSFS, VFIO } },
+	{ "sysfs, vfio, RAM in a memslot: Normal-NC", test_mixed, &vfio_bar_any },
 
 	/* The type does not depend on what kind of BAR it is. */
 	{ "sub-page BAR: Normal-NC", test_kind, &sub_page },

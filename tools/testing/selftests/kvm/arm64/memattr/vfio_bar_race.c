@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <linux/futex.h>
 
@@ -110,7 +111,7 @@ static int nr_vms = NR_VMS;
 static bool at_random;
 static int seconds = 6;
 
-/* A VM of another process, which goes on until there is no descriptor */
+/* A VM of another process; in the last row it goes on until there is no descriptor */
 static struct shared {
 	int fd;
 	u64 gpa, rounds;
@@ -125,6 +126,14 @@ static void next_phase(void)
 	syscall(SYS_futex, &phase, FUTEX_WAKE, NR_POLLERS, NULL, NULL, 0);
 }
 
+static long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 /* Not too short: what wakes this thread interrupts a guest. */
 #define relax()		usleep(200)
 
@@ -135,6 +144,7 @@ static void *poller_thread(void *arg)
 	struct kvm_run *run = p->vcpu->run;
 	const u64 pc = ARM64_CORE_REG(regs.pc);
 	const u32 no_word = NO_WORD;
+	u64 at;
 
 	/* What a VMM does comes first, also in the middle of a fault. */
 	nice(at_random ? 19 : 0);
@@ -147,8 +157,8 @@ static void *poller_thread(void *arg)
 			/* Refused is refused: vfio_bar_guest wants -EFAULT. */
 			if (errno != EFAULT)
 				printf("# KVM_RUN: %s\n", strerror(errno));
-			if (at_random)
-				vcpu_set_reg(p->vcpu, pc, memattr_vcpu_reg(p->vcpu, pc) + 4);
+			if (at_random && !__vcpu_get_reg(p->vcpu, pc, &at))
+				vcpu_set_reg(p->vcpu, pc, at + 4);
 		} else if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.is_write) {
 			bar_fail("a vCPU ended: exit reason %u", run->exit_reason);
 		}
@@ -169,7 +179,7 @@ static void start_vm(int i)
 
 	bar_vm_create(bv, guest_code);
 	slots[i].size = at_random ? RANDOM_SIZE : 0;
-	bar_vm_add_bar(bv, &slots[i], &bar_dev, BAR_RW, 0);
+	bar_vm_add_bar(bv, &slots[i], &bar_dev, BAR_RW);
 	view.base = slots[i].gpa;
 	/* What sysfs maps may be another BAR. */
 	view.known = bar_dev.may_write && plain.fd < 0;
@@ -256,7 +266,7 @@ static void fork_and_exit(int vm, bool away)
 /* Wait until @nr pollers find what they should: each page once or more. */
 static void wait_for(enum kind kind, int nr)
 {
-	long end = bar_now_ms() + PATIENCE_MS;
+	long end = now_ms() + PATIENCE_MS;
 	u64 from[NR_POLLERS];
 	int i, found;
 
@@ -272,7 +282,7 @@ static void wait_for(enum kind kind, int nr)
 				found += __atomic_load_n(&pollers[i].refused,
 							 __ATOMIC_SEQ_CST) == phase;
 		}
-		if (bar_now_ms() >= end)
+		if (now_ms() >= end)
 			bar_fail("the guests do not find what they should (%d)", kind);
 	} while (found < nr);
 }
@@ -346,6 +356,7 @@ static void one_round(const struct test_case *t, unsigned int round)
 
 static void set_up(size_t pages, size_t stride)
 {
+	struct kvm_memattr_leaf leaf;
 	struct bar_slot slot = {};
 	struct bar_vm probe;
 	int i;
@@ -356,8 +367,12 @@ static void set_up(size_t pages, size_t stride)
 	for (i = 0; i < pages; i++)
 		*(u32 *)(ram + i * stride) = WORD(RAM, i);
 	bar_vm_create(&probe, NULL);
-	bar_vm_add_bar(&probe, &slot, &bar_dev, BAR_RW, 0);
-	vfio_type = bar_vm_mmio_type(&probe, slot.gpa);
+	bar_vm_add_bar(&probe, &slot, &bar_dev, BAR_RW);
+	bar_vm_load(&probe, slot.gpa);
+	if (memattr_leaf(&bar_machine, probe.vm->fd, slot.gpa, &leaf))
+		bar_fail("no stage-2 leaf for 0x%lx", slot.gpa);
+	vfio_type = leaf.memattr == memattr_s2_encode(MEMATTR_NORMAL_NC, leaf.fwb) ?
+		    MEMATTR_NORMAL_NC : MEMATTR_DEVICE_nGnRE;
 }
 
 static void run(const void *arg)
@@ -375,10 +390,10 @@ static void run(const void *arg)
 	set_up(pages, getpagesize());
 	for (i = 0; i < nr_vms; i++)
 		start_vm(i);
-	began = bar_now_ms();
+	began = now_ms();
 	while (ms < PATIENCE_MS && (ms < MIN_MS || round < MIN_ROUNDS)) {
 		one_round(t, round++);
-		ms = bar_now_ms() - began;
+		ms = now_ms() - began;
 	}
 	printf("# %s: %u rounds in %ld ms\n", t->name, round, ms);
 }
@@ -403,6 +418,43 @@ static void vmm(struct shared *s)
 	exit(KSFT_PASS);
 }
 
+/* The VM of another process, for this one, too */
+static int vm_of(pid_t pid, struct shared *s)
+{
+	int fd;
+
+	while (READ_ONCE(s->fd) < 0)
+		relax();
+	fd = syscall(SYS_pidfd_getfd, syscall(SYS_pidfd_open, pid, 0), s->fd, 0);
+	TEST_ASSERT(fd >= 0, "pidfd_getfd: %s", strerror(errno));
+	return fd;
+}
+
+/* The VM outlives its VMM, but not what the VMM has mapped. */
+static void run_kill(const void *arg)
+{
+	struct kvm_memattr_leaf leaf;
+	pid_t pid;
+	int fd;
+
+	shared = bar_shared(sizeof(*shared));
+	shared->fd = -1;
+	set_up(1, getpagesize());
+	pid = fork();
+	if (!pid) {
+		start_vm(0);
+		shared->gpa = slots[0].gpa;
+		WRITE_ONCE(shared->fd, vms[0].vm->fd);
+		pause();
+	}
+	fd = vm_of(pid, shared);
+	while (memattr_leaf(&bar_machine, fd, shared->gpa, &leaf))
+		relax();
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	check_leaves(fd, shared->gpa, NOTHING);
+}
+
 static void run_random(const void *arg)
 {
 	int vm, status, round, fds[NR_VMS];
@@ -419,14 +471,10 @@ static void run_random(const void *arg)
 		pid = fork();
 		if (!pid)
 			vmm(&shared[vm]);
-		while (READ_ONCE(shared[vm].fd) < 0)
-			relax();
-		fds[vm] = syscall(SYS_pidfd_getfd, syscall(SYS_pidfd_open, pid, 0),
-				  shared[vm].fd, 0);
-		TEST_ASSERT(fds[vm] >= 0, "pidfd_getfd: %s", strerror(errno));
+		fds[vm] = vm_of(pid, &shared[vm]);
 	}
-	end = bar_now_ms() + seconds * 1000l;
-	for (round = 0; bar_now_ms() < end || round < MIN_ROUNDS; round++) {
+	end = now_ms() + seconds * 1000l;
+	for (round = 0; now_ms() < end || round < MIN_ROUNDS; round++) {
 		vfio_bar_set_decode(&bar_dev, false);
 		/* No leaf leads to the BAR now, to RAM at most; nor is one made. */
 		for (vm = 0; vm < NR_VMS; vm++)
@@ -469,9 +517,10 @@ int main(int argc, char *argv[])
 		seconds = atoi(argv[1] + 2);
 	if (argc > 2 || seconds <= 0)
 		ksft_exit_fail_msg("usage: %s [-sSECONDS]\n", argv[0]);
-	bar_start(ARRAY_SIZE(cases) + 1);
+	bar_start(ARRAY_SIZE(cases) + 2);
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
 		bar_row(cases[i].name, cases[i].want, run, &cases[i]);
+	bar_row("SIGKILL of the VMM", &vfio_bar_any, run_kill, NULL);
 	bar_row("all of it at random", &large, run_random, NULL);
 	memattr_finish();
 }

@@ -4,6 +4,7 @@
  * of it: smaps, the stage-2 dump, the trace event kvm_stage2_map, vfio-pci-core's
  * parameter any_uncached, and its table of platforms with an erratum.
  */
+#define _GNU_SOURCE /* mremap() */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -70,7 +71,7 @@ static struct bar_slot map_bar(int window)
 {
 	struct bar_slot slot = { .window = window, };
 
-	bar_vm_add_bar(&bv, &slot, &bar_dev, BAR_RW, 0);
+	bar_vm_add_bar(&bv, &slot, &bar_dev, BAR_RW);
 	return slot;
 }
 
@@ -81,7 +82,7 @@ static struct bar_slot map_other(enum bar_source source)
 
 	if (!vfio_bar_open_plain(&plain, &bar_dev, source, 0))
 		bar_skip("%s", vfio_bar_why());
-	bar_vm_add_bar(&bv, &slot, &plain, BAR_RW, 0);
+	bar_vm_add_bar(&bv, &slot, &plain, BAR_RW);
 	return slot;
 }
 
@@ -92,7 +93,7 @@ static struct bar_slot map_ram(void)
 	slot.hva = mmap(NULL, slot.size, BAR_RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	TEST_ASSERT(slot.hva != MAP_FAILED, "mmap: %s", strerror(errno));
 	memset(slot.hva, 1, slot.size);
-	bar_vm_add(&bv, &slot, 0);
+	bar_vm_add(&bv, &slot);
 	return slot;
 }
 
@@ -103,7 +104,9 @@ static void test_smaps_vfio(void)
 	int status;
 
 	check_smaps(slot.hva, true);
-	moved = vfio_bar_move(&bar_dev, slot.hva, slot.size);
+	moved = mremap(slot.hva, slot.size, slot.size, MREMAP_MAYMOVE | MREMAP_FIXED,
+		       vfio_bar_pick_address(&bar_dev, 0, slot.size));
+	TEST_ASSERT(moved != MAP_FAILED, "mremap: %s", strerror(errno));
 	check_smaps(moved, true);
 	if (!fork()) {
 		check_smaps(moved, true);

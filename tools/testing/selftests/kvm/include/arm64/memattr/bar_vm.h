@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the tests of BARs have in common: rows, each a process of its own, and a
- * VM that makes single memory accesses on demand and tells how each of them
- * ended, with PCI BARs and other memory as its memslots.
+ * VM that loads from an address on demand, with PCI BARs and other memory as its
+ * memslots.
  *
  * A row ends with the first thing that is not as it has to be: by bar_fail(), or
  * by a failed TEST_ASSERT(), which costs that row only. What a row opens, maps
@@ -27,13 +27,6 @@
 
 #define BAR_RW			(PROT_READ | PROT_WRITE)
 
-/* What the guest does with an address */
-enum bar_op {
-	BAR_READ32,
-	BAR_WRITE32,
-	BAR_EXEC,	/* branch there with link */
-};
-
 /* What bar_vm_add_bar() maps of a BAR, unless a test asks for another size */
 #define BAR_VM_MAX_MAP		0x800000ul
 
@@ -43,10 +36,10 @@ enum bar_op {
  * struct bar_vm - the VM
  * @vm: of the KVM selftest library
  * @vcpus: its vCPUs
- * @vcpu: the one that bar_vm_do() uses, the first unless a test sets it
+ * @vcpu: the one that bar_vm_load() uses, the first unless a test sets it
  * @end: where bar_vm_add() can put the next memslot
  * @mair: the type that all pages of bar_vm_map() have
- * @flush: the guest has to invalidate its TLB before its next access
+ * @flush: the guest has to invalidate its TLB before its next load
  */
 struct bar_vm {
 	struct kvm_vm *vm;
@@ -85,27 +78,18 @@ void __printf(1, 2) bar_skip(const char *fmt, ...);
 } while (0)
 void *bar_shared(size_t size);
 bool bar_write(const char *path, const char *text);
-long bar_now_ms(void);
 
 void bar_vm_create(struct bar_vm *bv, void *guest_code);
 void bar_vm_slot(struct bar_vm *bv, const struct bar_slot *slot, size_t size);
 void bar_vm_map(struct bar_vm *bv, u64 gpa);
-void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags);
+void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot);
 void bar_vm_add_bar(struct bar_vm *bv, struct bar_slot *slot,
-		    const struct vfio_bar *b, int prot, u32 flags);
+		    const struct vfio_bar *b, int prot);
 void bar_vm_set_type(struct bar_vm *bv, u8 mair);
 
-enum guest_end bar_vm_do(struct bar_vm *bv, enum bar_op op, u64 gva);
-void bar_vm_expect(struct bar_vm *bv, enum bar_op op, u64 gva, enum guest_end end);
-
+void bar_vm_load(struct bar_vm *bv, u64 gva);
 void bar_vm_check_leaf(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa);
 void bar_vm_touch(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa);
-void bar_vm_check_no_leaf(struct bar_vm *bv, u64 gpa);
-void bar_vm_check_gone(struct bar_vm *bv, u64 gpa);
-u8 bar_vm_mmio_type(struct bar_vm *bv, u64 gpa);
-
-void bar_count_start(const char *event);
-long bar_count(void);
 
 /* The exit status of a row that has left an observation to judge */
 #define BAR_JUDGE	16

@@ -160,10 +160,6 @@ int memattr_calibrate_sh(const struct memattr_machine *m, u8 mair, u8 memattr,
 int memattr_host_pte(const struct memattr_machine *m, const void *va,
 		     struct kvm_memattr_host_pte *pte);
 
-u64 memattr_vcpu_reg(struct kvm_vcpu *vcpu, u64 id);
-void memattr_set_s1(struct kvm_vm *vm, u64 gva, unsigned int attridx);
-void memattr_set_mair(struct kvm_vcpu *vcpu, unsigned int attridx, u8 mair);
-
 int memattr_observe(const struct memattr_machine *m, int vm_fd, int vcpu_fd,
 		    u64 gva, u64 ipa, struct memattr_row *row);
 enum memattr_verdict memattr_judge(const struct memattr_machine *m,

@@ -111,7 +111,6 @@ void vfio_bar_close(struct vfio_bar *b);
 void *vfio_bar_pick_address(const struct vfio_bar *b, u64 offset, size_t size);
 void *vfio_bar_mmap(const struct vfio_bar *b, void *addr, int prot, u64 offset,
 		    size_t size);
-void *vfio_bar_move(const struct vfio_bar *b, void *hva, size_t size);
 
 int vfio_bar_cap(const struct vfio_bar *b, int id);
 u16 vfio_bar_config(const struct vfio_bar *b, int pos, u16 clear, u16 set);

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Rows, and a VM that makes single memory accesses on demand: see bar_vm.h.
+ * Rows, and a VM that loads on demand: see bar_vm.h.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <stdarg.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "test_util.h"
 
@@ -21,8 +18,9 @@
 #define FIRST_GPA	(4ULL * SZ_1G)
 #define FIRST_SLOT	16
 
-/* The stage-1 attribute index that every page of bar_vm_map() uses */
+/* The stage-1 attribute index that every page of bar_vm_map() uses, and its byte of MAIR */
 #define ATTRIDX		7
+#define MAIR_SHIFT	(8 * ATTRIDX)
 
 /* A row that hangs is ended, on the slowest of machines, too. */
 #define ROW_SECONDS	90
@@ -96,19 +94,6 @@ bool bar_write(const char *path, const char *text)
 		close(fd);
 	errno = err;
 	return ok;
-}
-
-/**
- * bar_now_ms() - the time
- *
- * Return: milliseconds since some moment of the past
- */
-long bar_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /**
@@ -199,32 +184,19 @@ int bar_fork(const char *name, const struct vfio_bar_want *want,
 	return status;
 }
 
-/* Part of what guest_access() is told */
-#define FLUSH		0x100
-
-static void guest_access(u64 gva, u64 how)
+static void guest_load(u64 gva, u64 flush)
 {
-	if (how & FLUSH)
+	if (flush)
 		asm volatile("tlbi vmalle1is");
 	/* Also for a descriptor that the host has made valid */
-	asm volatile("dsb ish\n\tisb" : : : "memory");
-	switch (how & ~FLUSH) {
-	case BAR_READ32:
-		asm volatile("ldr wzr, [%0]" : : "r" (gva) : "memory");
-		break;
-	case BAR_WRITE32:
-		asm volatile("str %w1, [%0]" : : "r" (gva), "r" (0x5a5a0000) : "memory");
-		break;
-	default:
-		asm volatile("blr %0" : : "r" (gva) : "x30", "memory");
-	}
+	asm volatile("dsb ish\n\tisb\n\tldr wzr, [%0]" : : "r" (gva) : "memory");
 	guest_done(0);
 }
 
 /**
  * bar_vm_create() - create the VM
  * @bv: filled in
- * @guest: what its vCPUs run, or NULL; bar_vm_do() is not for a guest of the
+ * @guest: what its vCPUs run, or NULL; bar_vm_load() is not for a guest of the
  *	   test's own
  */
 void bar_vm_create(struct bar_vm *bv, void *guest)
@@ -242,12 +214,6 @@ void bar_vm_create(struct bar_vm *bv, void *guest)
 		vcpu_set_reg(bv->vcpus[i], ARM64_CORE_REG(regs.pc), (uintptr_t)guest);
 }
 
-static int try_slot(struct bar_vm *bv, const struct bar_slot *slot, u32 flags, size_t size)
-{
-	return __vm_set_user_memory_region(bv->vm, FIRST_SLOT + slot->window, flags,
-					   slot->gpa, size, slot->hva) ? -errno : 0;
-}
-
 /**
  * bar_vm_slot() - add a memslot without flags, or delete it
  * @bv: the VM
@@ -256,10 +222,11 @@ static int try_slot(struct bar_vm *bv, const struct bar_slot *slot, u32 flags, s
  */
 void bar_vm_slot(struct bar_vm *bv, const struct bar_slot *slot, size_t size)
 {
-	int ret = try_slot(bv, slot, 0, size);
+	int ret = __vm_set_user_memory_region(bv->vm, FIRST_SLOT + slot->window, 0,
+					      slot->gpa, size, slot->hva);
 
 	TEST_ASSERT(!ret, "memslot of 0x%zx bytes at 0x%lx: %s", size, slot->gpa,
-		    strerror(-ret));
+		    strerror(errno));
 }
 
 /**
@@ -269,9 +236,12 @@ void bar_vm_slot(struct bar_vm *bv, const struct bar_slot *slot, size_t size)
  */
 void bar_vm_map(struct bar_vm *bv, u64 gpa)
 {
+	u64 *pte;
+
 	gpa &= ~(u64)(bv->vm->page_size - 1);
 	virt_pg_map(bv->vm, gpa, gpa);
-	memattr_set_s1(bv->vm, gpa, ATTRIDX);
+	pte = virt_get_pte_hva(bv->vm, gpa);
+	*pte = (*pte & ~GENMASK_ULL(4, 2)) | ATTRIDX << 2;
 }
 
 /**
@@ -280,20 +250,15 @@ void bar_vm_map(struct bar_vm *bv, u64 gpa)
  * @slot: window, hva and size are set; gpa is set here, unless it is already. It
  *	  agrees with @slot->hva modulo 1G, so that stage 2 may use any block
  *	  size that the backing allows.
- * @flags: KVM_MEM_*
  */
-void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags)
+void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot)
 {
-	int ret;
-
 	if (!slot->gpa) {
 		slot->gpa = align_up(bv->end, SZ_1G) +
 			    ((uintptr_t)slot->hva & (SZ_1G - 1));
 		bv->end = slot->gpa + slot->size;
 	}
-	ret = try_slot(bv, slot, flags, slot->size);
-	TEST_ASSERT(!ret, "memslot of 0x%zx bytes at 0x%lx, flags 0x%x: %s",
-		    slot->size, slot->gpa, flags, strerror(-ret));
+	bar_vm_slot(bv, slot, slot->size);
 	bar_vm_map(bv, slot->gpa);
 }
 
@@ -303,10 +268,9 @@ void bar_vm_add(struct bar_vm *bv, struct bar_slot *slot, u32 flags)
  * @slot: the window is set; and the size, or it is BAR_VM_MAX_MAP at most
  * @b: the BAR, open
  * @prot: PROT_* of the mapping
- * @flags: KVM_MEM_*
  */
 void bar_vm_add_bar(struct bar_vm *bv, struct bar_slot *slot,
-		    const struct vfio_bar *b, int prot, u32 flags)
+		    const struct vfio_bar *b, int prot)
 {
 	if (!slot->size)
 		slot->size = b->size < BAR_VM_MAX_MAP ? b->size : BAR_VM_MAX_MAP;
@@ -314,7 +278,17 @@ void bar_vm_add_bar(struct bar_vm *bv, struct bar_slot *slot,
 	slot->pa = b->pa;
 	if (!slot->hva)
 		bar_fail("%s", vfio_bar_why());
-	bar_vm_add(bv, slot, flags);
+	bar_vm_add(bv, slot);
+}
+
+/* Newer libraries make guests that run at EL2, and have MAIR_EL2. */
+static u64 mair_of(struct kvm_vcpu *vcpu)
+{
+#ifdef MAPPED_EL2_SYSREG
+	return ctxt_reg_alias(vcpu, SYS_MAIR_EL1);
+#else
+	return KVM_ARM64_SYS_REG(SYS_MAIR_EL1);
+#endif
 }
 
 /**
@@ -324,56 +298,35 @@ void bar_vm_add_bar(struct bar_vm *bv, struct bar_slot *slot,
  */
 void bar_vm_set_type(struct bar_vm *bv, u8 mair)
 {
+	u64 val;
 	int i;
 
 	if (bv->mair == mair)
 		return;
-	for (i = 0; i < BAR_VM_VCPUS; i++)
-		memattr_set_mair(bv->vcpus[i], ATTRIDX, mair);
+	for (i = 0; i < BAR_VM_VCPUS; i++) {
+		__vcpu_get_reg(bv->vcpus[i], mair_of(bv->vcpus[i]), &val);
+		val = (val & ~(0xffULL << MAIR_SHIFT)) | (u64)mair << MAIR_SHIFT;
+		vcpu_set_reg(bv->vcpus[i], mair_of(bv->vcpus[i]), val);
+	}
 	bv->mair = mair;
 	bv->flush = true;
 }
 
 /**
- * bar_vm_do() - let the guest do one thing
+ * bar_vm_load() - let the guest load from an address, or the row fails
  * @bv: the VM
- * @op: what; a store is of a pattern
  * @gva: where
- *
- * A VM can be used again after each outcome.
- *
- * Return: how it ended, and guest_value
  */
-enum guest_end bar_vm_do(struct bar_vm *bv, enum bar_op op, u64 gva)
+void bar_vm_load(struct bar_vm *bv, u64 gva)
 {
-	u64 how = op | (bv->flush ? FLUSH : 0);
 	enum guest_end end;
 
 	do {
-		end = guest_try(bv->vcpu, guest_access, gva, how);
+		end = guest_try(bv->vcpu, guest_load, gva, bv->flush);
 	} while (end == KVM_RUN_OTHER && guest_value == EINTR);
 	bv->flush = false;
-	return end;
-}
-
-/**
- * bar_vm_expect() - an access that has to end in one way, or the row fails
- * @bv: the VM
- * @op: the access
- * @gva: where
- * @want: how it has to end; KVM_RUN_MMIO is this access
- */
-void bar_vm_expect(struct bar_vm *bv, enum bar_op op, u64 gva, enum guest_end want)
-{
-	enum guest_end end = bar_vm_do(bv, op, gva);
-	struct kvm_run *run = bv->vcpu->run;
-	bool store = op == BAR_WRITE32;
-
-	if (end != want)
-		bar_fail("access to 0x%lx: %s (0x%lx), not %s", gva, guest_end_name(end),
-			 guest_value, guest_end_name(want));
-	if (end == KVM_RUN_MMIO && (run->mmio.phys_addr != gva || run->mmio.is_write != store))
-		bar_fail("MMIO of another access: at 0x%llx", run->mmio.phys_addr);
+	if (end != GUEST_DID_IT)
+		bar_fail("load from 0x%lx: %s (0x%lx)", gva, guest_end_name(end), guest_value);
 }
 
 /**
@@ -411,109 +364,6 @@ void bar_vm_check_leaf(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa)
 void bar_vm_touch(struct bar_vm *bv, u64 gpa, u8 type, bool write, u64 oa)
 {
 	bar_vm_map(bv, gpa);
-	bar_vm_expect(bv, BAR_READ32, gpa, GUEST_DID_IT);
+	bar_vm_load(bv, gpa);
 	bar_vm_check_leaf(bv, gpa, type, write, oa);
-}
-
-/**
- * bar_vm_check_no_leaf() - an address has not to be mapped at stage 2
- * @bv: the VM
- * @gpa: the address
- */
-void bar_vm_check_no_leaf(struct bar_vm *bv, u64 gpa)
-{
-	struct kvm_memattr_leaf leaf;
-	int ret = memattr_leaf(&bar_machine, bv->vm->fd, gpa, &leaf);
-
-	if (!ret)
-		bar_fail("0x%lx is still mapped at stage 2, descriptor 0x%llx",
-			 gpa, leaf.desc);
-	if (ret != -ENOENT)
-		bar_fail("reading stage 2 of 0x%lx: %s", gpa, strerror(-ret));
-}
-
-/**
- * bar_vm_check_gone() - there has to be nothing behind an address any more
- * @bv: the VM
- * @gpa: the address
- *
- * It is not mapped at stage 2, a load ends KVM_RUN with -EFAULT, and it still
- * is not mapped then.
- */
-void bar_vm_check_gone(struct bar_vm *bv, u64 gpa)
-{
-	bar_vm_check_no_leaf(bv, gpa);
-	bar_vm_expect(bv, BAR_READ32, gpa, KVM_RUN_EFAULT);
-	bar_vm_check_no_leaf(bv, gpa);
-}
-
-/**
- * bar_vm_mmio_type() - the stage-2 type that this kernel gives a BAR
- * @bv: the VM
- * @gpa: an address of vfio-pci's mapping
- *
- * For tests that want it to be the same before and after; vfio_bar_memattr
- * judges it.
- *
- * Return: MEMATTR_NORMAL_NC if it is that, else MEMATTR_DEVICE_nGnRE
- */
-u8 bar_vm_mmio_type(struct bar_vm *bv, u64 gpa)
-{
-	struct kvm_memattr_leaf leaf;
-
-	bar_vm_expect(bv, BAR_READ32, gpa, GUEST_DID_IT);
-	if (memattr_leaf(&bar_machine, bv->vm->fd, gpa, &leaf))
-		bar_fail("no stage-2 leaf for 0x%lx", gpa);
-	return leaf.memattr == memattr_s2_encode(MEMATTR_NORMAL_NC, leaf.fwb) ?
-	       MEMATTR_NORMAL_NC : MEMATTR_DEVICE_nGnRE;
-}
-
-#define TRACING		"/sys/kernel/tracing"
-#define COUNTER		TRACING "/instances/bar_count"
-
-static void count_stop(void)
-{
-	rmdir(COUNTER);
-}
-
-/**
- * bar_count_start() - count an event of the kernel, until the row ends
- * @event: its name in tracefs, "system/name"
- */
-void bar_count_start(const char *event)
-{
-	char path[128];
-
-	rmdir(COUNTER);
-	mkdir(COUNTER, 0700);
-	atexit(count_stop);
-	snprintf(path, sizeof(path), COUNTER "/events/%s/enable", event);
-	bar_write(path, "1");
-}
-
-/**
- * bar_count() - how often the event has happened
- *
- * Return: the number, or -1 where nothing counts (CONFIG_FTRACE, tracefs)
- */
-long bar_count(void)
-{
-	unsigned long n, total = 0;
-	char line[64];
-	glob_t g = {};
-	size_t i;
-	FILE *f;
-
-	glob(COUNTER "/per_cpu/cpu*/stats", 0, NULL, &g);
-	for (i = 0; i < g.gl_pathc; i++) {
-		f = fopen(g.gl_pathv[i], "r");
-		while (f && fgets(line, sizeof(line), f))
-			if (sscanf(line, "entries: %lu", &n) == 1 ||
-			    sscanf(line, "overrun: %lu", &n) == 1)
-				total += n;
-		if (f)
-			fclose(f);
-	}
-	globfree(&g);
-	return i ? total : -1;
 }

@@ -691,66 +691,6 @@ int memattr_host_pte(const struct memattr_machine *m, const void *va,
 }
 
 /**
- * memattr_vcpu_reg() - read a register of a vCPU
- * @vcpu: the vCPU, which must not be running
- * @id: which, as KVM_GET_ONE_REG has it
- *
- * Return: its value
- */
-u64 memattr_vcpu_reg(struct kvm_vcpu *vcpu, u64 id)
-{
-	u64 val;
-	int ret = __vcpu_get_reg(vcpu, id, &val);
-
-	TEST_ASSERT(!ret, "KVM_GET_ONE_REG 0x%lx: errno %d", id, errno);
-
-	return val;
-}
-
-/**
- * memattr_set_s1() - map a guest page with another stage-1 type
- * @vm: the VM
- * @gva: guest virtual address, mapped with virt_pg_map() or virt_map()
- * @attridx: index of the type in the guest's MAIR_EL1, 0 to 7
- *
- * The guest has to invalidate its TLB before it next uses the page.
- */
-void memattr_set_s1(struct kvm_vm *vm, u64 gva, unsigned int attridx)
-{
-	u64 *ptep = virt_get_pte_hva(vm, gva);
-
-	TEST_ASSERT(attridx < 8, "No AttrIndx %u", attridx);
-	*ptep = (*ptep & ~(7ULL << 2)) | (u64)attridx << 2;
-}
-
-/* Newer libraries make guests that run at EL2, and have MAIR_EL2. */
-static u64 mair_of(struct kvm_vcpu *vcpu)
-{
-#ifdef MAPPED_EL2_SYSREG
-	return ctxt_reg_alias(vcpu, SYS_MAIR_EL1);
-#else
-	return KVM_ARM64_SYS_REG(SYS_MAIR_EL1);
-#endif
-}
-
-/**
- * memattr_set_mair() - put a type into a vCPU's MAIR_ELx
- * @vcpu: the vCPU
- * @attridx: which of the eight, 0 to 7; the library has some of its own, 4 for
- *	     the guest's code, data and stack
- * @mair: the type
- */
-void memattr_set_mair(struct kvm_vcpu *vcpu, unsigned int attridx, u8 mair)
-{
-	u64 val = memattr_vcpu_reg(vcpu, mair_of(vcpu));
-	unsigned int shift = attridx * 8;
-
-	TEST_ASSERT(attridx < 8, "No AttrIndx %u", attridx);
-	val = (val & ~(0xffULL << shift)) | (u64)mair << shift;
-	vcpu_set_reg(vcpu, mair_of(vcpu), val);
-}
-
-/**
  * memattr_observe() - fill a row with what KVM and the machine say of a page
  * @m: the machine
  * @vm_fd: the VM's file descriptor, vm->fd

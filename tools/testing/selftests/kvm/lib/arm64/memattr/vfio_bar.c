@@ -2,8 +2,6 @@
 /*
  * PCI BARs for KVM selftests: see vfio_bar.h.
  */
-#define _GNU_SOURCE /* mremap() */
-
 #include <fcntl.h>
 #include <glob.h>
 #include <limits.h>
@@ -493,23 +491,6 @@ void *vfio_bar_mmap(const struct vfio_bar *b, void *addr, int prot, u64 offset,
 		return p;
 	why_err("mmap of %s BAR %d: %s", b->bdf, b->index, strerror(errno));
 	return NULL;
-}
-
-/**
- * vfio_bar_move() - move a mapping by mremap()
- * @b: the BAR
- * @hva: the mapping, of the start of the BAR
- * @size: its size in bytes
- *
- * Return: where it is now
- */
-void *vfio_bar_move(const struct vfio_bar *b, void *hva, size_t size)
-{
-	void *p = mremap(hva, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
-			 vfio_bar_pick_address(b, 0, size));
-
-	TEST_ASSERT(p != MAP_FAILED, "mremap: %s", strerror(errno));
-	return p;
 }
 
 /**
