@@ -32,8 +32,8 @@ class Case(unittest.TestCase):
     def setUp(self):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
-        self.o, self.least = directory.name, {}
-        patch = mock.patch.object(results, "known_rows", lambda: self.least)
+        self.o, self.known = directory.name, {}
+        patch = mock.patch.object(results, "known_rows", lambda: self.known)
         patch.start()
         self.addCleanup(patch.stop)
 
@@ -132,7 +132,7 @@ class Report(Case):
 
     def test_a_test_that_is_gone(self):
         self.cell()
-        self.least = {("a", "6.1"): 1, ("b", "6.1"): 1, ("c", "7.3"): 1}
+        self.known = {("a", "6.1"): 1, ("b", "6.1"): 1, ("c", "7.3"): 1}
         self.red("b: it has a line for 6.1 in expect/rows, and no cell has the test: is it "
                  "installed?", "6.1-4k-max-vhe")
         self.assertEqual(self.last, "2 passed, 1 failed, 0 skipped")
