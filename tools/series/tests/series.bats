@@ -437,7 +437,7 @@ applies()
 	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails"
 	[ "$(ls "$tmp/mails")" = feature ]
 	grep -q "^Subject: \[PATCH 6.1 0*/" "$tmp/mails/feature/0000-cover-letter.txt"
-	grep -q "^To: .*kvmarm@" "$tmp/mails/feature/0000-cover-letter.txt"
+	grep -q "^Cc: .*kvmarm@" "$tmp/mails/feature/0000-cover-letter.txt"
 	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails" oracle
 	"$series/checkpatch" "$o/6.1/tree" "$tmp/mails"
 	fails_with "has no part none, there are: feature oracle" \
@@ -449,7 +449,7 @@ applies()
 	unpack "$tmp/o/6.1/tree"
 	mkdir -p "$tmp/root/mm" "$tmp/o/6.1/tree/scripts" "$tmp/o/cell/6.1-4k-max-vhe"
 	cp -r --parents bases tools "$tmp/root"
-	echo 'print "maintainer\@\n";' >"$tmp/o/6.1/tree/scripts/get_maintainer.pl"
+	echo 'print "m\@localhost (maintainer:MM)\n";' >"$tmp/o/6.1/tree/scripts/get_maintainer.pl"
 	(cd "$tmp/o/6.1/tree" && echo more >>mm/file && echo "Subject: mm: more" && echo --- &&
 		git diff && git checkout -q mm/file) >"$tmp/root/mm/more.patch"
 	printf '%s\n' "# [p] one" mm/more.patch >"$tmp/root/series-6.1"
@@ -481,27 +481,67 @@ applies()
 	! said no "$content" '*' || false
 }
 
-@test "a part is mailed with what it needs before it" {
+# A series in miniature, $tmp/root, and its $tree: parts p1, p2 that needs it, and p3 that
+# needs both; get_maintainer is the shell script on standard input.
+parts()
+{
+	tree=$tmp/tree
 	source_package 6.1.999-1
-	unpack "$tmp/tree"
-	mkdir -p "$tmp/root/mm"
+	unpack "$tree"
+	mkdir -p "$tmp/root/mm" "$tree/scripts"
 	cp -r --parents bases tools "$tmp/root"
-	mkdir "$tmp/tree/scripts"
-	printf '#!/usr/bin/perl\nprint join(" ", "maintainer\@", @ARGV), "\\n";\n' \
-		>"$tmp/tree/scripts/get_maintainer.pl"
-	for n in 1 2 3; do
-		(cd "$tmp/tree" && echo $n >>mm/file && echo "Subject: mm: $n" && echo --- &&
-			git diff && git commit -qam $n) >"$tmp/root/mm/$n.patch"
+	{ echo "exec('sh', '-c', <<'END', 'sh', @ARGV);"; cat; echo END; } \
+		>"$tree/scripts/get_maintainer.pl"
+	for n in 1 2 3 4; do
+		(cd "$tree" && echo $n >>mm/file && echo "Subject: mm: $n" && echo && echo "Why." &&
+			echo --- && git diff && git commit -qam $n) >"$tmp/root/mm/$n.patch"
 		printf "Subject of %s\n\nWhy.\n" $n >"$tmp/root/tools/series/cover/p$n"
 	done
-	git -C "$tmp/tree" reset -q --hard base
+	git -C "$tree" reset -q --hard base
 	printf '%s\n' "# [p1] one" mm/1.patch "# [p2 p1] two" mm/2.patch \
-		"# [p3 p1 p2] three" mm/3.patch >"$tmp/root/series-6.1"
-	AUTHOR="A <a@localhost>" "$tmp/root/tools/series/mail" 6.1 "$tmp/tree" "$tmp/out" p2
+		"# [p3 p1 p2] three" mm/3.patch mm/4.patch >"$tmp/root/series-6.1"
+	export AUTHOR="A Submitter <submitter@example.org>"
+}
+
+# mail_part PART: write its mails to $tmp/out
+mail_part()
+{
+	"$tmp/root/tools/series/mail" 6.1 "$tree" "$tmp/out" "$1"
+}
+
+@test "a part is mailed with what it needs before it" {
+	parts <<<'echo "m@localhost (maintainer:MM)"'
+	mail_part p2
 	[ "$(cd "$tmp/out" && echo *) $(cd "$tmp/out/p2" && echo *.patch)" = "p2 0001-mm-2.patch" ]
 	cover=$tmp/out/p2/0000-cover-letter.txt
 	grep -q "^Subject: .* 0/1\] Subject of 2$" "$cover"
 	grep -q ", and the parts p1 before this one\.$" "$cover"
+}
+
+@test "each mail has recipients, and the cover letter those of all" {
+	parts <<-'END'
+		for mail; do :; done
+		case $mail in
+		*mm-3*) echo "a@localhost (maintainer:THE (A) PART)"
+			echo "R <r@localhost> (reviewer:THE (A) PART)" ;;
+		*mm-4*) echo "R <r@localhost> (supporter:MM)" ;;
+		*) exit ;;
+		esac
+		echo "l@localhost (open list:MM)"
+		echo "linux@localhost (moderated list)"
+	END
+	# head_of NAME: To: and Cc: of that mail
+	head_of()
+	{
+		sed -n '/^$/q; /^To: \|^Cc: /p' "$tmp"/out/p3/"$1"* | xargs
+	}
+	mail_part p3
+	lists="Cc: l@localhost Cc: linux@localhost"
+	[ "$(head_of 0001)" = "To: a@localhost Cc: R <r@localhost> $lists" ]
+	[ "$(head_of 0002)" = "To: R <r@localhost> $lists" ]
+	[ "$(head_of 0000)" = "To: a@localhost To: R <r@localhost> $lists" ]
+	fails_with "get_maintainer names nobody for 0001-mm-2.patch" mail_part p2
+	[ ! -e "$tmp/out/p2" ]
 }
 
 # files BASE COMMIT DIR: what git tracks of it
