@@ -196,7 +196,8 @@ files_below()
 	(shipped_files -- "$1" 2>/dev/null) || (cd "$root" && find "$1" -type f | sort)
 }
 
-# tree_fact TREE KEY: what unpack has recorded of the tree's source: version, package, ksrc
+# tree_fact TREE KEY: what unpack has recorded of the tree's source: version, package, ksrc,
+# commit
 tree_fact()
 {
 	sed -n "s/^$2=//p" "$1/.git/source"

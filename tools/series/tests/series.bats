@@ -432,6 +432,38 @@ applies()
 	applies 7.3
 }
 
+# patch_ids MAIL...: that of each
+patch_ids()
+{
+	cat "$@" | git patch-id --stable | cut -d " " -f 1
+}
+
+# prerequisites DIR: what the mails in it say they need
+prerequisites()
+{
+	sed -n 's/^prerequisite-patch-id: //p' "$1"/*0000-cover-letter.txt
+}
+
+@test "a bot that has the patches by their ids can apply each part of 7.3" {
+	local part id mail
+	mails 7.3
+	while read -r mail; do
+		ln -s "$mail" "$tmp/$(patch_ids "$mail")"
+	done <"$tmp/list"
+	for part in "$tmp"/mails/*; do
+		{
+			prerequisites "$part" | sed "s,^,$tmp/,"
+			ls "$part"/*.patch
+		} >"$tmp/list"
+		git -C "$tmp/pristine" reset -q --hard base
+		am
+		part=${part##*/}
+		# shellcheck disable=SC2046 # a list of parts
+		git -C "$tmp/pristine" diff --exit-code "$("$series/commits" 7.3 "$tree" \
+			$(. "$series/lib.sh"; series_needs 7.3 "$part") "$part")"
+	done
+}
+
 @test "without the oracle unless it is asked for; checkpatch is content" {
 	export AUTHOR="A Submitter <submitter@example.org>"
 	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails"
@@ -516,6 +548,36 @@ mail_part()
 	cover=$tmp/out/p2/0000-cover-letter.txt
 	grep -q "^Subject: .* 0/1\] Subject of 2$" "$cover"
 	grep -q ", and the parts p1 before this one\.$" "$cover"
+}
+
+@test "the mails name their base, and what they need by patch-id" {
+	parts <<<'echo "m@localhost (maintainer:MM)"'
+	for part in p1 p2 p3; do
+		mail_part $part
+		! grep '^base-commit:' "$tmp/out/$part"/* || false
+		grep -q "^Base: the tag v6.1.999, in Debian's linux-source-6.1 6.1.999-1[.,]" \
+			"$tmp/out/$part/0000-cover-letter.txt"
+	done
+	[ -z "$(prerequisites "$tmp/out/p1")" ]
+	[ "$(prerequisites "$tmp/out/p2")" = "$(patch_ids "$tmp"/out/p1/*.patch)" ]
+	[ "$(prerequisites "$tmp/out/p3")" = "$(patch_ids "$tmp"/out/p[12]/*.patch)" ]
+
+	# A clone of the user's has a commit.
+	export KSRC=$tmp/src/linux
+	git init -q "$KSRC"
+	git -C "$KSRC" add .
+	git -C "$KSRC" -c user.name=x -c user.email=x commit -qm x
+	unpack "$tmp/clone"
+	cp -r "$tree/scripts" "$tmp/clone"
+	tree=$tmp/clone
+	mail_part p2
+	grep -qx "base-commit: $(git -C "$KSRC" rev-parse HEAD)" "$tmp/out/p2/0000-cover-letter.txt"
+	grep -q "^Base: Linux 6.1.999, and the parts p1" "$tmp/out/p2/0000-cover-letter.txt"
+	[ "$(prerequisites "$tmp/out/p2")" = "$(patch_ids "$tmp"/out/p1/*.patch)" ]
+	sleep 0.01
+	echo edit >>"$KSRC/Makefile"
+	unpack "$tree"
+	[ -z "$(sed -n 's/^commit=//p' "$tree/.git/source")" ]
 }
 
 @test "each mail has recipients, and the cover letter those of all" {
