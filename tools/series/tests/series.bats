@@ -580,6 +580,26 @@ mail_part()
 	[ -z "$(sed -n 's/^commit=//p' "$tree/.git/source")" ]
 }
 
+@test "Assisted-by: and Signed-off-by: end the message of each patch, if asked for" {
+	parts <<<'echo "m@localhost (maintainer:MM)"'
+	sed -i 's/^Why\.$/&\n\nFixes: 0123456789ab ("x")/' "$tmp/root/mm/3.patch"
+	before=$("$tmp/root/tools/series/commits" 6.1 "$tree")
+	ASSISTED_BY="LLM tool" SIGNOFF=1 mail_part p3
+	# said MAIL: its message
+	said()
+	{
+		sed -n '1,/^$/d; /^---$/q; p' "$tmp/out/p3/$1"
+	}
+	tags=$(printf '%s\n' "Assisted-by: LLM tool" "Signed-off-by: $AUTHOR")
+	[ "$(said 0001-mm-3.patch)" = "$(printf 'Why.\n\nFixes: 0123456789ab ("x")\n%s' "$tags")" ]
+	[ "$(said 0002-mm-4.patch)" = "$(printf 'Why.\n\n%s' "$tags")" ]
+	! grep -e "-by: " "$tmp/out/p3/0000-cover-letter.txt" || false
+	mail_part p3
+	! grep -e "-by: " "$tmp"/out/p3/* || false
+	# They are no part of the series.
+	[ "$(ASSISTED_BY="LLM tool" SIGNOFF=1 "$tmp/root/tools/series/commits" 6.1 "$tree")" = "$before" ]
+}
+
 @test "each mail has recipients, and the cover letter those of all" {
 	parts <<-'END'
 		for mail; do :; done

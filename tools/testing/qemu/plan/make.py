@@ -23,8 +23,8 @@ from cells import BASES, EMULATORS, FLAVOURS, FULL, ROOT, Cell, Error, cells_of,
 QEMU = "tools/testing/qemu"
 SELFTESTS = "tools/testing/selftests"
 KVM = f"{SELFTESTS}/kvm"
-KNOBS = ("APPEND AUTHOR BASE CELL CELLS DURATION FLAKY FORCE GRANULE KSRC LIMIT MUTANT O PART "
-         "QEMU ROW SHARD SIGNOFF SUITE TEST V").split()
+KNOBS = ("APPEND ASSISTED_BY AUTHOR BASE CELL CELLS DURATION FLAKY FORCE GRANULE KSRC LIMIT "
+         "MUTANT O PART QEMU ROW SHARD SIGNOFF SUITE TEST V").split()
 # The kernel of vfio_bar_vmm's VM
 VM_KERNEL = "6.1-stock-4k"
 # The tests of verbs
