@@ -535,10 +535,10 @@ parts()
 	export AUTHOR="A Submitter <submitter@example.org>"
 }
 
-# mail_part PART: write its mails to $tmp/out
+# mail_part [PART]: write its mails, or all, to $tmp/out
 mail_part()
 {
-	"$tmp/root/tools/series/mail" 6.1 "$tree" "$tmp/out" "$1"
+	"$tmp/root/tools/series/mail" 6.1 "$tree" "$tmp/out" "$@"
 }
 
 @test "a part is mailed with what it needs before it" {
@@ -598,6 +598,42 @@ mail_part()
 	! grep -e "-by: " "$tmp"/out/p3/* || false
 	# They are no part of the series.
 	[ "$(ASSISTED_BY="LLM tool" SIGNOFF=1 "$tmp/root/tools/series/commits" 6.1 "$tree")" = "$before" ]
+}
+
+@test "a later version has a changelog, and a range-diff from the mails of before" {
+	parts <<<'echo "m@localhost (maintainer:MM)"'
+	export ASSISTED_BY=LLM SIGNOFF=1 REROLL=2 CHANGELOG=$tmp/changelog
+	REROLL='' mail_part p3
+	export PREV=$tmp/out/p3
+	sed -i 's/^Why\.$/Why so./' "$tmp/root/mm/3.patch"
+	fails_with "CHANGELOG=$tmp/changelog has no text" mail_part p3
+	echo "- patch 1: say why" >"$CHANGELOG"
+	for n in 1 02 2a; do
+		REROLL=$n fails_with "REROLL=$n is no later version" mail_part p3
+	done
+	fails_with "is the version of one part" mail_part
+	PREV='' fails_with "PREV= has no *.patch" mail_part p3
+	PREV=$tmp fails_with "PREV=$tmp has no *.patch" mail_part p3
+	[ "$(ls "$tmp/out")" = p3 ]
+
+	mail_part p3
+	[ "$(ls "$tmp/out/p3-v2" | xargs)" = \
+		"v2-0000-cover-letter.txt v2-0001-mm-3.patch v2-0002-mm-4.patch" ]
+	cover=$tmp/out/p3-v2/v2-0000-cover-letter.txt
+	grep -q "^Subject: \[PATCH 6.1 v2 0/2\] " "$cover"
+	# Who commits it takes what is above the line.
+	[ "$(sed '1,/^---$/d' "$cover" | sed -n 1,3p)" = \
+		"$(printf 'Changes since v1:\n\n- patch 1: say why')" ]
+	# Tags that both have are no difference.
+	sed -n '/^Range-diff against v1:$/,/^prereq/p' "$cover" >"$tmp/diff"
+	[ "$(sed -n 's/^    \([-+]\) */\1/p' "$tmp/diff" | xargs)" = "-Why. +Why so." ]
+	grep -q "^2: .* = 2: .* mm: 4$" "$tmp/diff"
+	[ "$(git -C "$tree" worktree list | wc -l)" -eq 1 ]
+
+	# Those of another base
+	sed -i 's/^ nothing/ other/' "$PREV"/*.patch
+	fails_with "PREV=$PREV does not apply to the tag v6.1.999" mail_part p3
+	[ "$(git -C "$tree" worktree list | wc -l)" -eq 1 ]
 }
 
 @test "each mail has recipients, and the cover letter those of all" {
