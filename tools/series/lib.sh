@@ -104,8 +104,10 @@ series_parts()
 # series_needs BASE PART: the parts that PART needs
 series_needs()
 {
-	series_parts "$1" | grep -qxF -e "$2" ||
-		die "series-$1 has no part $2, there are: $(series_parts "$1" | xargs)"
+	series_parts "$1" | grep -qxF -e "$2" || {
+		others=$(cd "$root" && grep -lF -e "# [$2]" -e "# [$2 " series-* | sed 's/.*-/BASE=/' | xargs)
+		die "series-$1 has no part $2, there are: $(series_parts "$1" | xargs)${others:+; $2 is in $others}"
+	}
 	sed -n "s/^# \[$2\( \([^]]*\)\)\{0,1\}\].*/\2/p" "$root/series-$1"
 }
 
