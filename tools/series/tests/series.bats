@@ -693,7 +693,7 @@ commands()
 	cmp "$tmp"/one/*.tar.gz "$tmp"/two/*.tar.gz
 	tar -C "$tmp" -xf "$tmp"/one/*.tar.gz
 	top=$(echo "$tmp"/kvm-arm64-*)
-	[ -d "$top/7.3/ptdump" ]
+	[ -d "$top/7.3/ptdump-type" ]
 	cmp "$top/6.1/NOTES" tools/series/notes-6.1
 	files 6.1 "$("$series/commits" 6.1 "$o/6.1/tree" feature)" "$tmp/feature"
 	for base in $(. "$series/lib.sh"; base_names); do
