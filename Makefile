@@ -241,8 +241,8 @@ lint-%: $(O)/%/tree/.git/replayed $(O)/%/tree-base/.git/source $(O)/kernel/%-4k/
 	$(call step,lint-$*,$*: lint) $(series)/lint $* $(O)/$* $(O)/kernel/$*-4k/.config $(O)/$*/lint
 
 docs: $(O)/$(BASE)/tree/.git/replayed
-	$(call step,docs-$(BASE),$(BASE): the document) $(series)/docs $(O)/$(BASE)/tree $(O)/$(BASE)/docs
-	@echo $(O)/$(BASE)/docs/Documentation/output/virt/kvm/arm/mmio-memory-types.html
+	$(call step,docs-$(BASE),$(BASE): the documents) $(series)/docs $(O)/$(BASE)/tree $(O)/$(BASE)/docs
+	@ls $(O)/$(BASE)/docs/Documentation/output/virt/kvm/arm/mmio-memory-types*.html
 
 clean:
 	@find $(O)/ -mindepth 1 -delete && { [ -L $(abspath $(O)) ] || rmdir $(O); }

@@ -3,7 +3,7 @@
 """names.py: does whatever names a row name one that there is?
 
 expect/rows has the rows that there are. Named they are in the heads of mutants, in
-expect/fails, and in the paragraphs "*Tests*:" of the document. Prints those that are not.
+expect/fails, and in the paragraphs "*Tests*:" of the documents. Prints those that are not.
 """
 import fnmatch
 import os
@@ -17,7 +17,8 @@ sys.path.insert(0, os.path.join(ROOT, "tools/testing/qemu/plan"))
 # They are beside this directory, not in Python's path.
 from mutants import heads  # noqa: E402
 
-DOCUMENT = "Documentation/virt/kvm/arm/mmio-memory-types.rst"
+DOCUMENTS = ["Documentation/virt/kvm/arm/mmio-memory-types.rst",
+             "Documentation/virt/kvm/arm/mmio-memory-types-details.rst"]
 
 
 def of_mutants(known):
@@ -37,7 +38,7 @@ def of_fails(known):
             yield f"expect/fails: no row matches {line.text}"
 
 
-def of_document(known, text):
+def of_document(known, text, document="the document"):
     tests = {}
     for (test, _), rows in known.items():
         tests.setdefault(test, set()).update(rows)
@@ -51,15 +52,17 @@ def of_document(known, text):
                 row = name
             row = re.sub(r"(\\ )?\\\.\\\.\\\.", ".*", re.escape(row))
             if not any(re.search(row, r) for r in here):
-                yield f"{DOCUMENT}: no row is named {name!r}"
+                yield f"{document}: no row is named {name!r}"
 
 
 def main(args):
     if args:
         raise results.Error("usage: names.py")
     known = results.known_rows()
-    text = "\n".join(results.read(os.path.join(ROOT, DOCUMENT)))
-    wrong = [*of_mutants(known), *of_fails(known), *of_document(known, text)]
+    wrong = [*of_mutants(known), *of_fails(known)]
+    for document in DOCUMENTS:
+        text = "\n".join(results.read(os.path.join(ROOT, document)))
+        wrong += of_document(known, text, document)
     print("\n".join(wrong), end="\n" if wrong else "")
     return 1 if wrong else 0
 
