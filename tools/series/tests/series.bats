@@ -664,6 +664,48 @@ mail_part()
 	[ ! -e "$tmp/out/p2" ]
 }
 
+# cites TEXT...: what "cites" says of $tmp/root has a line with each of these, and no more
+cites()
+{
+	run "$tmp/root/tools/series/cites" 6.1 "$tmp/tree"
+	echo "$output"
+	[ "$status" -eq $(($# > 0)) ]
+	diff <(sed 's/, which .*//' <<<"$output") <(printf '%s\n' "$@")
+}
+
+# adds FILE: a patch that adds the lines of standard input to FILE, with a message
+adds()
+{
+	echo "Subject: mm: a patch"
+	printf '\n%s\n---\n' "$2"
+	(cd "$tmp/tree" && cat >>"$1" && git diff && git checkout -q "$1")
+}
+
+@test "a part names only what it, its base or a part that it needs has" {
+	source_package 6.1.999-1
+	unpack "$tmp/tree"
+	mkdir -p "$tmp/root/mm" "$tmp/root/Documentation/virt" "$tmp/tree/lib"
+	cp -r --parents bases tools "$tmp/root"
+	echo "int untracked(void);" >"$tmp/tree/lib/file.c"
+	adds mm/file "" >"$tmp/root/mm/one.patch" <<-END
+		int first(void)
+		module_param(first_switch, bool, 0);
+		/* This is for second_test. */
+	END
+	adds fs/proc/file "For first() and untracked(), see mm/file and Documentation/virt/gone.rst" \
+		<<<"TESTS += second_test" >"$tmp/root/mm/two.patch"
+	echo "\`\`second_test\`\` turns mm.first_switch=1 on, by R_ABCDE." >"$tmp/root/Documentation/virt/new"
+	printf '%s\n' "# [p1] one" mm/one.patch "# [p2] two" mm/two.patch \
+		"# + Documentation/virt/new" >"$tmp/root/series-6.1"
+	cites "[p1] mm/file names second_test" "[p2] Documentation/virt/new names first_switch" \
+		"[p2] its message names Documentation/virt/gone.rst" "[p2] its message names first"
+
+	sed -i 's/\[p2\]/[p2 p1]/' "$tmp/root/series-6.1"
+	sed -i 's/second_test/all tests/' "$tmp/root/mm/one.patch"
+	sed -i 's/gone\.rst/new/' "$tmp/root/mm/two.patch"
+	cites
+}
+
 # files BASE COMMIT DIR: what git tracks of it
 files()
 {
