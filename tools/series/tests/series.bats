@@ -467,14 +467,14 @@ prerequisites()
 @test "without the oracle unless it is asked for; checkpatch is content" {
 	export AUTHOR="A Submitter <submitter@example.org>"
 	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails"
-	[ "$(ls "$tmp/mails")" = feature ]
+	[ "$(cd "$tmp/mails" && echo *)" = "docs feature kunit revoke visible" ]
 	grep -q "^Subject: \[PATCH 6.1 0*/" "$tmp/mails/feature/0000-cover-letter.txt"
 	grep -q "^Cc: .*kvmarm@" "$tmp/mails/feature/0000-cover-letter.txt"
 	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails" oracle
 	"$series/checkpatch" "$o/6.1/tree" "$tmp/mails"
 	run "$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails" none
-	[ "$output" = "error: series-6.1 has no part none, there are: feature oracle" ]
-	fails_with "no part split, there are: feature oracle; split is in BASE=6.12 BASE=7.3" \
+	[ "$output" = "error: series-6.1 has no part none, there are: revoke feature visible kunit docs oracle" ]
+	fails_with "no part split, there are: revoke feature visible kunit docs oracle; split is in BASE=6.12 BASE=7.3" \
 		"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails" split
 }
 
@@ -737,7 +737,7 @@ commands()
 	top=$(echo "$tmp"/kvm-arm64-*)
 	[ -d "$top/7.3/ptdump-type" ]
 	cmp "$top/6.1/NOTES" tools/series/notes-6.1
-	files 6.1 "$("$series/commits" 6.1 "$o/6.1/tree" feature)" "$tmp/feature"
+	files 6.1 "$("$series/commits" 6.1 "$o/6.1/tree" revoke feature visible kunit docs)" "$tmp/feature"
 	for base in $(. "$series/lib.sh"; base_names); do
 		files "$base" base "$tmp/$base"
 		(cd "$tmp/$base" && QUILT_PATCHES=$top/$base quilt --quiltrc - push -q -a --fuzz=0)
