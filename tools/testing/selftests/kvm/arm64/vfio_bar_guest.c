@@ -166,9 +166,6 @@ static const char *setup(struct setup *self)
 	self->vm = guest_vm_create(1, &self->vcpu);
 	self->gpa = bar_slot_add(self->vm, BAR_SLOT, 0, self->hva, self->size);
 	virt_pg_map(self->vm, self->gpa, self->gpa);
-	if (guest_try(self->vcpu, guest_code, LOAD32, self->gpa) == KVM_RUN_EINVAL &&
-	    kvm_is_protected())
-		return "pKVM refuses MMIO";
 	return NULL;
 }
 
@@ -619,8 +616,26 @@ TEST_F(bar, function_level_reset)
 	EXPECT_THERE(self->s.gpa);
 }
 
+/* Asked once, as it takes pKVM long to make a VM */
+static bool mmio_is_refused(void)
+{
+	struct setup s = {};
+	bool refused;
+
+	if (!kvm_is_protected())
+		return false;
+	refused = !setup(&s) &&
+		  guest_try(s.vcpu, guest_code, LOAD32, s.gpa) == KVM_RUN_EINVAL;
+	teardown(&s);
+	return refused;
+}
+
 int main(int argc, char *argv[])
 {
 	device_bdf = bar_device(&argc, &argv, "it is reset, and overwritten if it is memory");
+	if (mmio_is_refused()) {
+		ksft_print_header();
+		ksft_exit_skip("pKVM refuses MMIO\n");
+	}
 	return test_harness_run(argc, argv);
 }
