@@ -222,7 +222,7 @@ class Plan:
         self.set(f"emulator.{c}", self.knobs["QEMU"] or (needs[1] if cell.emulator else
                                                          "qemu-system-aarch64"))
         if cell.flavour == "debug" or cell.mode == "nested":
-            self.set(f"limit.{c}", "2400")
+            self.set(f"limit.{c}", "4800")
         if c not in FULL:
             self.set(f"short.{c}", "y")
         # A VM within a VM takes minutes on a debug kernel, and no new path of it.
