@@ -143,7 +143,6 @@ static void *poller_thread(void *arg)
 	struct kvm_run *run = p->vcpu->run;
 	const u64 pc = ARM64_CORE_REG(regs.pc);
 	const u32 no_word = NO_WORD;
-	u64 at;
 
 	/* What a VMM does comes first, also in the middle of a fault. */
 	nice(at_random ? 19 : 0);
@@ -156,8 +155,8 @@ static void *poller_thread(void *arg)
 			/* Refused is refused: vfio_bar_guest wants -EFAULT. */
 			if (errno != EFAULT)
 				printf("# KVM_RUN: %s\n", strerror(errno));
-			if (at_random && !__vcpu_get_reg(p->vcpu, pc, &at))
-				vcpu_set_reg(p->vcpu, pc, at + 4);
+			if (at_random)
+				vcpu_set_reg(p->vcpu, pc, memattr_vcpu_reg(p->vcpu, pc) + 4);
 		} else if (run->exit_reason != KVM_EXIT_MMIO || run->mmio.is_write) {
 			bar_fail("a vCPU ended: exit reason %u", run->exit_reason);
 		}

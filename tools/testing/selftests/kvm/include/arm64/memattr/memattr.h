@@ -160,6 +160,8 @@ int memattr_calibrate_sh(const struct memattr_machine *m, u8 mair, u8 memattr,
 int memattr_host_pte(const struct memattr_machine *m, const void *va,
 		     struct kvm_memattr_host_pte *pte);
 
+u64 memattr_vcpu_reg(struct kvm_vcpu *vcpu, u64 id);
+
 int memattr_observe(const struct memattr_machine *m, int vm_fd, int vcpu_fd,
 		    u64 gva, u64 ipa, struct memattr_row *row);
 enum memattr_verdict memattr_judge(const struct memattr_machine *m,

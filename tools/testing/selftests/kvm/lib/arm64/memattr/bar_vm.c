@@ -304,7 +304,7 @@ void bar_vm_set_type(struct bar_vm *bv, u8 mair)
 	if (bv->mair == mair)
 		return;
 	for (i = 0; i < BAR_VM_VCPUS; i++) {
-		__vcpu_get_reg(bv->vcpus[i], mair_of(bv->vcpus[i]), &val);
+		val = memattr_vcpu_reg(bv->vcpus[i], mair_of(bv->vcpus[i]));
 		val = (val & ~(0xffULL << MAIR_SHIFT)) | (u64)mair << MAIR_SHIFT;
 		vcpu_set_reg(bv->vcpus[i], mair_of(bv->vcpus[i]), val);
 	}

@@ -691,6 +691,23 @@ int memattr_host_pte(const struct memattr_machine *m, const void *va,
 }
 
 /**
+ * memattr_vcpu_reg() - read a register of a vCPU
+ * @vcpu: the vCPU, which must not be running
+ * @id: which, as KVM_GET_ONE_REG has it
+ *
+ * Return: its value
+ */
+u64 memattr_vcpu_reg(struct kvm_vcpu *vcpu, u64 id)
+{
+	u64 val;
+	int ret = __vcpu_get_reg(vcpu, id, &val);
+
+	TEST_ASSERT(!ret, "KVM_GET_ONE_REG 0x%lx: errno %d", id, errno);
+
+	return val;
+}
+
+/**
  * memattr_observe() - fill a row with what KVM and the machine say of a page
  * @m: the machine
  * @vm_fd: the VM's file descriptor, vm->fd
