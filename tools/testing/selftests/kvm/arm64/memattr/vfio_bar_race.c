@@ -405,10 +405,6 @@ static void vmm(struct shared *s)
 		{ "fork", BAR, .set = fork_and_exit },
 	};
 
-	nr_vms = 1;
-	start_vm(0);
-	s->gpa = slots[0].gpa;
-	WRITE_ONCE(s->fd, vms[0].vm->fd);
 	while (READ_ONCE(s->fd) >= 0)
 		one_round(&events[rand() % ARRAY_SIZE(events)], s->rounds++);
 	/* Nothing has stayed in the way of faults. */
@@ -416,16 +412,32 @@ static void vmm(struct shared *s)
 	exit(KSFT_PASS);
 }
 
-/* The VM of another process, for this one, too */
-static int vm_of(pid_t pid, struct shared *s)
+/* A VM in a process of its own, which then goes on with @then; its descriptor, for this one */
+static int fork_vm(struct shared *s, pid_t *pid, void (*then)(struct shared *s))
 {
 	int fd;
 
+	s->fd = -1;
+	*pid = fork();
+	TEST_ASSERT(*pid >= 0, "fork: %s", strerror(errno));
+	if (!*pid) {
+		nr_vms = 1;
+		start_vm(0);
+		s->gpa = slots[0].gpa;
+		WRITE_ONCE(s->fd, vms[0].vm->fd);
+		then(s);
+	}
 	while (READ_ONCE(s->fd) < 0)
 		relax();
-	fd = syscall(SYS_pidfd_getfd, syscall(SYS_pidfd_open, pid, 0), s->fd, 0);
+	fd = syscall(SYS_pidfd_getfd, syscall(SYS_pidfd_open, *pid, 0), s->fd, 0);
 	TEST_ASSERT(fd >= 0, "pidfd_getfd: %s", strerror(errno));
 	return fd;
+}
+
+static void idle(struct shared *s)
+{
+	for (;;)
+		pause();
 }
 
 /* The VM outlives its VMM, but not what the VMM has mapped. */
@@ -436,20 +448,12 @@ static void run_kill(const void *arg)
 	int fd;
 
 	shared = bar_shared(sizeof(*shared));
-	shared->fd = -1;
 	set_up(1, getpagesize());
-	pid = fork();
-	if (!pid) {
-		start_vm(0);
-		shared->gpa = slots[0].gpa;
-		WRITE_ONCE(shared->fd, vms[0].vm->fd);
-		pause();
-	}
-	fd = vm_of(pid, shared);
+	fd = fork_vm(shared, &pid, idle);
 	while (memattr_leaf(&bar_machine, fd, shared->gpa, &leaf))
 		relax();
 	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	TEST_ASSERT(waitpid(pid, NULL, 0) == pid, "waitpid: %s", strerror(errno));
 	check_leaves(fd, shared->gpa, NOTHING);
 }
 
@@ -464,12 +468,8 @@ static void run_random(const void *arg)
 	shared = bar_shared(NR_VMS * sizeof(*shared));
 	set_up(MAX_PAGES, RANDOM_SIZE / MAX_PAGES);
 	for (vm = 0; vm < NR_VMS; vm++) {
-		shared[vm].fd = -1;
 		srand(vm);
-		pid = fork();
-		if (!pid)
-			vmm(&shared[vm]);
-		fds[vm] = vm_of(pid, &shared[vm]);
+		fds[vm] = fork_vm(&shared[vm], &pid, vmm);
 	}
 	end = now_ms() + seconds * 1000l;
 	for (round = 0; now_ms() < end || round < MIN_ROUNDS; round++) {
