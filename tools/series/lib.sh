@@ -29,6 +29,12 @@ base_names()
 	awk '!/^#/ && NF { printf "%s%s", sep, $1; sep = " " }' "$root/bases"
 }
 
+# is_newest BASE: is it mainline's, the last?
+is_newest()
+{
+	[ "$1" = "$(base_names | sed 's/.* //')" ]
+}
+
 # kernel_version KSRC: the version of a kernel tree, x.y.z or x.y.z-rcN
 kernel_version()
 {
