@@ -79,6 +79,11 @@ cat >"$tmp/root/init" <<-'EOF'
 	done
 	echo vfio-pci >/sys/bus/pci/devices/$bdf/driver_override
 	echo $bdf >/sys/bus/pci/drivers_probe
+	# Without a device, tests would skip, and nothing would be wrong.
+	[ -e /sys/bus/pci/devices/$bdf/driver ] || {
+		echo "vfio-pci has no device"
+		poweroff -f
+	}
 	for test in /tests/*; do
 		echo "# $test $bdf"
 		$test $bdf
