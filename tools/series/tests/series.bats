@@ -206,11 +206,13 @@ hostile_user()
 @test "the user's git, language and umask have no influence on commits and mails" {
 	unedited
 	export AUTHOR="A Submitter <submitter@example.org>"
+	# Mails of now say what cells have said so far, which may be running.
+	export SOURCE_DATE_EPOCH=1700000000
 	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/mails" >/dev/null
 	hostile_user
 	[ "$("$series/commits" 6.1 "$o/6.1/tree")" = "$(cat "$o/6.1/tree/.git/head")" ]
 	"$series/mail" 6.1 "$o/6.1/tree" "$tmp/hostile" >/dev/null
-	diff -r -I '^Date: ' "$tmp/mails" "$tmp/hostile"
+	diff -r "$tmp/mails" "$tmp/hostile"
 	[ "$(stat -c %a "$tmp/hostile")" = 755 ]
 	source_package 6.1.999-1
 	unpack "$tmp/tree"
