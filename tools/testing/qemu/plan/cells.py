@@ -178,14 +178,15 @@ FULL = {words[0] for s in SETS.values() for words in map(str.split, s) if words[
 
 
 def every():
-    """Each host there is with the series, and each CPU and mode with the controls"""
+    """Each CPU and mode with each kernel of the series, and with the controls; a GICv2 with
+    4K alone, and the debug kernels on max alone."""
     for base in BASES:
         for kernel in ("4k", "16k", "64k", "base-4k", "stock-4k", "stock-16k", "debug-4k"):
             for cpu in CPUS:
-                for gic in ("", "+gicv2")[:1 if "-" in kernel else 2]:
+                for gic in ("", "+gicv2")[:2 if kernel == "4k" else 1]:
                     for mode in MODES:
                         _, option, _ = words_of(mode)
-                        if option and gic:
+                        if option and gic or kernel == "debug-4k" and cpu != "max":
                             continue
                         name = f"{base}-{kernel}-{cpu}{gic}{option}-{mode}"
                         try:
