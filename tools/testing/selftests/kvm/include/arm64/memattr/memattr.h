@@ -143,12 +143,13 @@ bool memattr_is_device(u8 mair);
 bool memattr_reserved(const struct memattr_machine *m, u8 mair);
 u8 memattr_type(u8 mair);
 int memattr_s2_encode(u8 type, bool fwb);
+u8 memattr_s2_type(u8 memattr, bool fwb);
 struct memattr_combined memattr_combine(const struct memattr_machine *m,
 					u8 mair, u8 memattr, bool fwb);
 u8 memattr_combine_sh(u8 attr, u8 s1_sh, u8 s2_sh);
+
 const char *memattr_deviation(const struct memattr_machine *m, u8 mair,
 			      u8 memattr, bool fwb, u8 seen);
-
 const char *memattr_open(struct memattr_machine *m);
 const char *memattr_prove(const struct memattr_machine *m);
 int memattr_leaf(const struct memattr_machine *m, int vm_fd, u64 ipa,
