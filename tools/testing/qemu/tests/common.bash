@@ -55,3 +55,28 @@ unpack()
 {
 	"$series/unpack" 6.1 "$1" "$tmp/src/linux-source-6.1.tar.xz"
 }
+
+# A user who has configured what can be, and another language
+hostile_user()
+{
+	export HOME=$tmp/home LANGUAGE=de LANG=de_DE.UTF-8
+	mkdir "$HOME"
+	cat >"$HOME/.gitconfig" <<-END
+		[diff]
+			noprefix = true
+			context = 1
+		[core]
+			whitespace = tab-in-indent
+			autocrlf = true
+			hooksPath = $tmp/hooks
+		[format]
+			suffix = .mail
+			signOff = true
+			attach
+		[i18n]
+			commitEncoding = ISO-8859-1
+		[commit]
+			gpgSign = true
+	END
+	umask 077
+}
