@@ -59,9 +59,22 @@ static inline void *calloc_assert(size_t nmemb, size_t size)
 	return p;
 }
 
+/* The kernel that runs may be newer than the headers. */
+#ifndef VFIO_DEVICE_BIND_IOMMUFD
+struct vfio_device_bind_iommufd {
+	__u32 argsz;
+	__u32 flags;
+	__s32 iommufd;
+	__u32 out_devid;
+};
+
+#define VFIO_DEVICE_BIND_IOMMUFD _IO(VFIO_TYPE, VFIO_BASE + 18)
+#endif
+
 #define MODE_VFIO_TYPE1V2_IOMMU	"vfio_type1v2_iommu"
 #define MODE_IOMMUFD		"iommufd"
-#define default_iommu_mode	MODE_VFIO_TYPE1V2_IOMMU
+#define default_iommu_mode	(access("/dev/vfio/vfio", F_OK) ? \
+				 MODE_IOMMUFD : MODE_VFIO_TYPE1V2_IOMMU)
 
 /* A container, or an iommufd */
 struct iommu {
@@ -213,7 +226,6 @@ static inline void vfio_pci_group_open(struct vfio_pci_device *device)
 /* No I/O address space is attached: the device cannot do DMA, and need not. */
 static inline void vfio_pci_cdev_open(struct vfio_pci_device *device)
 {
-#ifdef VFIO_DEVICE_BIND_IOMMUFD
 	struct vfio_device_bind_iommufd bind = {
 		.argsz = sizeof(bind),
 		.iommufd = device->iommu->fd,
@@ -228,7 +240,6 @@ static inline void vfio_pci_cdev_open(struct vfio_pci_device *device)
 	device->fd = open(path, O_RDWR);
 	VFIO_ASSERT_GE(device->fd, 0, "%s\n", path);
 	ioctl_assert(device->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind);
-#endif
 }
 
 static inline struct vfio_pci_device *vfio_pci_device_init(const char *bdf, struct iommu *iommu)

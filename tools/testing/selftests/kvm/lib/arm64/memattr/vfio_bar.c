@@ -20,6 +20,17 @@
 
 #define DEVICES		"/sys/bus/pci/devices"
 
+/* The headers may be older than the kernel that runs. */
+#ifndef VFIO_DEVICE_BIND_IOMMUFD
+struct vfio_device_bind_iommufd {
+	__u32 argsz;
+	__u32 flags;
+	__s32 iommufd;
+	__u32 out_devid;
+};
+#define VFIO_DEVICE_BIND_IOMMUFD	_IO(VFIO_TYPE, VFIO_BASE + 18)
+#endif
+
 const struct vfio_bar_want vfio_bar_any = { .what = "a BAR", };
 
 static char why[512];
@@ -231,7 +242,6 @@ static bool open_by_group(struct vfio_bar *b)
 	return b->fd >= 0;
 }
 
-#ifdef VFIO_DEVICE_BIND_IOMMUFD
 /* No I/O address space is attached: the device cannot do DMA, and need not. */
 static bool open_by_cdev(struct vfio_bar *b, const char *name)
 {
@@ -250,12 +260,6 @@ static bool open_by_cdev(struct vfio_bar *b, const char *name)
 		path, strerror(errno));
 	return false;
 }
-#else
-static bool open_by_cdev(struct vfio_bar *b, const char *name)
-{
-	return false;
-}
-#endif
 
 static bool open_device(struct vfio_bar *b)
 {
