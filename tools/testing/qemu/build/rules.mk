@@ -65,15 +65,22 @@ $(O)/%/headers/.done: $(O)/%/headers/.source
 $(O)/uuid-arm64: $(qemu)/build/debian-unpack
 	$(call step,uuid,libuuid for arm64) $(qemu)/build/debian-unpack bookworm arm64 $@ uuid-dev
 
-$(O)/%/selftests/kselftest-kvm.tar.gz: $(qemu)/build/selftests $(qemu)/boot/guest/kunit \
+$(O)/%/selftests/.installed: $(qemu)/build/selftests $(qemu)/boot/guest/kunit \
 		$(O)/%/headers/.done $(O)/%/selftests/.source
 	$(call step,selftests-$*,$*: selftests) env UUID=$(abspath $(uuid.$*)) \
 		$(qemu)/build/selftests $(O)/$*/tree $(@D) $(O)/$*/headers '$(tests.$*)' $(kmake)
+	@touch $@
 
-$(O)/%/base-selftests/kselftest-kvm.tar.gz: $(qemu)/build/base-selftests \
+# For servers; what only those take makes no cell run again.
+$(O)/%/selftests/kselftest-kvm.tar.gz: $(O)/%/selftests/.installed $(qemu)/build/pack \
+		$(wildcard $(qemu)/server/*)
+	$(call step,pack-$*,$*: selftests for servers) $(qemu)/build/pack $* $(O)/$*/tree $(@D)
+
+$(O)/%/base-selftests/.installed: $(qemu)/build/base-selftests \
 		$(qemu)/build/selftests $(O)/%/headers/.done $(O)/%/tree-base/.git/source
 	$(call step,base-selftests-$*,$*: its own selftests) $(qemu)/build/base-selftests \
 		$(qemu)/judge/expect/base-selftests-$* $(O)/$*/tree-base $(@D) $(O)/$*/headers $(kmake)
+	@touch $@
 
 # What to boot to
 
@@ -86,7 +93,7 @@ $(O)/kernel/%/initramfs.cpio: $(image) $(O)/kernel/%/.built $(O)/kernel/%/test_m
 	$(call step,initramfs-$*,$*: initramfs) $(qemu)/build/image $@ $(O)/busybox-arm64 \
 		$(O)/$(base.$*)/selftests/install $(modules.$*) $(@D)/test_modules/kvm_memattr.ko
 
-$(O)/%/base-selftests.cpio: $(image) $(O)/%/base-selftests/kselftest-kvm.tar.gz
+$(O)/%/base-selftests.cpio: $(image) $(O)/%/base-selftests/.installed
 	$(call step,initramfs-base-selftests-$*,$*: initramfs of its own selftests) \
 		$(qemu)/build/image $@ $(O)/busybox-arm64 $(O)/$*/base-selftests/install
 

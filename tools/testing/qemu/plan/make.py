@@ -150,14 +150,14 @@ class Plan:
                  if re.fullmatch(f"{SELFTESTS}/(kvm/arm64/.*(?<!_leaf)|vfio/[^/]*_test)[.]c", f)]
         self.set(f"tests.{base}", listed(tests))
         self.set(f"uuid.{base}", uuid)
-        self.needs(f"{o}/selftests/kselftest-kvm.tar.gz", f"{o}/series.id", uuid)
+        self.needs(f"{o}/selftests/.installed", f"{o}/series.id", uuid)
         self.watch(f"{base}/headers/", f"{tree}/include/uapi {tree}/arch/arm64/include/uapi")
         self.watch(f"{base}/selftests/", f"{tree}/{KVM} {tree}/{SELFTESTS} -maxdepth 5")
         self.watch(f"{base}/deb/", self.kernel_in(tree))
         self.needs(listed(f"{o}/{d}/.source" for d in ("headers", "selftests", "deb")),
                    f"{tree}/.git/replayed")
         self.needs(f"{o}/headers/.done", f"{o}/headers/.source")
-        self.needs(f"{o}/base-selftests/kselftest-kvm.tar.gz", f"{QEMU}/judge/expect/base-selftests-{base}")
+        self.needs(f"{o}/base-selftests/.installed", f"{QEMU}/judge/expect/base-selftests-{base}")
 
     def watch(self, what, where):
         """Of what the time of WHAT.source is: what find has to look at"""
@@ -203,7 +203,7 @@ class Plan:
         self.needs(f"{o}/.headers.source", f"{patched}/.git/replayed", f"| {o}/.built")
         self.watch(f"kernel/{k}/.headers", listed([f"{patched}/{KVM}/test_modules"] + headers))
         self.needs(f"{o}/test_modules/kvm_memattr.ko", f"{o}/.headers.source", config)
-        self.needs(f"{o}/initramfs.cpio", f"{self.o}/{base}/selftests/kselftest-kvm.tar.gz")
+        self.needs(f"{o}/initramfs.cpio", f"{self.o}/{base}/selftests/.installed")
 
     def emulator(self, cell):
         """What a cell takes: the newer one for those that ask for it, but QEMU= wins"""
