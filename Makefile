@@ -63,7 +63,7 @@ force := $(if $(FORCE),FORCE)
 
 .PHONY: help plan demo demo-vm demo-vm-runs check report why results sources deps tree kernel \
 	selftests image busybox run stress bench boot regression series refresh lint lint-fast \
-	docs harness mutants clean dist bisect deb FORCE
+	docs harness mutants clean dist bisect deb import FORCE
 
 help:
 	@$(qemu)/plan/verbs.py help

@@ -110,3 +110,7 @@ $(O)/.qemu: FORCE
 
 $(O)/%/qemu-system-aarch64: $(qemu)/build/debian-unpack
 	$(call step,$*,QEMU $(firstword $(emulator.$*))) $(qemu)/build/emulator $(emulator.$*) $(@D)
+
+# Results of real machines
+import:
+	@$(qemu)/judge/machine.py $(O) '$(ARCHIVE)'

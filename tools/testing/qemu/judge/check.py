@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The results of everything that had to run, and what there is to say of them"""
+import glob
 import os
 from collections import Counter
 
@@ -21,6 +22,9 @@ class Check:
         for name in names:
             self.add(name)
         self.results = self.cells + self.steps
+        # By machine.py; neither counted nor judged here
+        self.machines = [dict(results.load(directory), dir=directory) for directory in
+                         sorted(glob.glob(self.path("machine", "*[0-9]", "")))]
         made = int(environ.get("MADE") or 0)
         if made and not self.failed:
             self.failed.append(f"make: exit status {made}: a step failed that left no result "
@@ -138,6 +142,15 @@ class Check:
             lines.setdefault(what, []).append(result["name"])
         return [f"{what}: {', '.join(names)}" for what, names in lines.items()]
 
+    def real(self):
+        """The real machines, and what came of them"""
+        for result in self.machines:
+            m, s = result["machine"], result["source"]
+            yield f"{result['name']}: {m['board']}, {m['system']}, KVM's {m['mode']} mode, with " \
+                f"{m['device']}; the tests from {s.get('version')}, series {s.get('series')}" + (
+                    "" if m["module"] == "yes" else f", without the module ({m['module']})") + \
+                f": {results.summary(result)}"
+
     @staticmethod
     def mark(test):
         """What came of a test in a cell: nothing, where the base has no such test"""
@@ -180,7 +193,9 @@ class Check:
         flaky = [f"{result['name']}: {r['name']}: {r['why']}"
                  for result, _, r in self.rows("flaky")]
         skips = [f"{n:5}  {why}" for why, n in self.reasons()]
-        all_of_them = (("Tested", self.tested()), ("Controls", self.controls()),
+        all_of_them = (("Tested", self.tested()),
+                       ("Real machines, which are no part of the verdict", list(self.real())),
+                       ("Controls", self.controls()),
                        ("Skipped, by reason", skips),
                        ("Lines of expect/ that allowed nothing",
                         self.useless() if self.environ.get("FULL") == "1" else []),

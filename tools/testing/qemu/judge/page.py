@@ -14,7 +14,8 @@ TITLE = "Memory types of vfio-pci BARs under KVM/arm64"
 # Class of a sign
 CLASSES = {"": "none", "ok": "pass", "~": "some", "-": "skip", "x": "xfail", "f": "flaky"}
 ORDER = ("fail", "flaky", "xfail", "skip", "pass")
-LEFT = ("ktap", "console.log", "qemu-cmd", "config", "tree.patch", "log", "tap", "result.json")
+LEFT = ("ktap", "console.log", "qemu-cmd", "config", "tree.patch", "log", "tap", "machine",
+        "cpuinfo", "lspci", "dmesg", "build.log", "result.json")
 STYLE = """:root { color-scheme: light dark;
  --pass: #bfe8c5; --some: #dff2e0; --skip: #e4e4e8; --xfail: #d9cdf5; --flaky: #ffd98a;
  --bad: #d92d20; --line: #c4c4cc; --link: #0550ae; --text: #1c1c22; --page: #fff }
@@ -86,8 +87,11 @@ def rows(test, lines):
 
 def cells(check, lines):
     """A line for each cell, which opens to its rows"""
-    bases = list(dict.fromkeys(picture.facts(r)[0] for r in check.cells))
+    those = check.cells + check.machines
+    bases = list(dict.fromkeys(picture.base(r) for r in those))
     yield "<h2>Cells</h2><p>A cell is BASE[-FLAVOUR]-GRANULE-CPU-MODE. Open it to see its rows.</p>"
+    if check.machines:
+        yield "<p>Lines at the end are of real machines, and no part of the verdict.</p>"
     yield '<p class="legend">'
     yield from (f'<span class="{CLASSES.get(sign, "fail")}">{what}</span>'
                 for sign, what in MARKS.items())
@@ -98,15 +102,15 @@ def cells(check, lines):
     yield "<style>" + " ".join(
         f'#base{n}:checked ~ .wide [data-base]:not([data-base="{esc(base)}"]) {{ display: none }}'
         for n, base in enumerate(bases, 1)) + "</style>"
-    name = max([len(r["name"]) for r in check.cells], default=0) + 2
+    name = max([len(r["name"]) for r in those], default=0) + 2
     yield (f'<div class="wide"><div class="grid" style="--columns: {len(check.columns)}; '
            f'--name: {name}ch">')
     yield '<div class="head"><span></span>'
     yield from (f"<span>{esc(column)}</span>" for column in check.columns)
     yield "</div>"
-    for result in check.cells:
+    for result in those:
         bad = {"fail": "fail", "skip": "skip"}.get(result["verdict"], "pass")
-        yield (f'<details data-base="{esc(picture.facts(result)[0])}"><summary>'
+        yield (f'<details data-base="{esc(picture.base(result))}"><summary>'
                f'<span class="{bad}">{esc(result["name"])}</span>')
         for column in check.columns:
             kind, number, said = entry(check, check.test(result, column))
@@ -139,7 +143,7 @@ def page(check):
     yield f'<h1>{TITLE}</h1><p><span class="verdict {bad}">{check.closing()}</span> {date}</p>'
     if check.failed:
         yield from section("Failed", sections.pop("Failed"))
-    yield from picture.Picture(check.cells).lines()
+    yield from picture.Picture(check.cells + check.machines).lines()
     yield from cells(check, lines)
     yield "<h2>Other steps</h2><table><tr><th>step<th>left by it<th>rows"
     for result in check.steps:

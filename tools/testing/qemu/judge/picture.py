@@ -29,11 +29,17 @@ def facts(cell):
     return cell["boot"]["facts"].split()
 
 
+def base(cell):
+    return "real machines" if "machine" in facts(cell) else facts(cell)[0]
+
+
 def patched(cell):
     return not {"stock", "pristine"} & set(facts(cell))
 
 
 def kernel(cell):
+    if "machine" in facts(cell):
+        return f"A real machine: {cell['name']}"
     if patched(cell):
         return f"Linux {facts(cell)[0]} with the series"
     has = "which has the feature" if "feature" in facts(cell) else "without the feature"
@@ -54,8 +60,9 @@ def as_elsewhere(said, seen):
 
 class Picture:
     def __init__(self, cells):
-        bases = list(dict.fromkeys(facts(cell)[0] for cell in cells))
-        cells = sorted(cells, key=lambda cell: (bases.index(facts(cell)[0]), patched(cell)))
+        cells = [cell for cell in cells if set(MODES) & set(facts(cell))]
+        bases = list(dict.fromkeys(base(cell) for cell in cells))
+        cells = sorted(cells, key=lambda cell: (bases.index(base(cell)), patched(cell)))
         tables = [(cell, demo.Table(results.read(os.path.join(cell["dir"], "ktap")) or []))
                   for cell in cells]
         self.names = dict(demo_vm.NAMES)
@@ -67,7 +74,8 @@ class Picture:
             self.add(kernel(cell), cell, (as_elsewhere(s, table.seen) for (vma, _), s
                                           in table.seen.items() if vma not in OTHERS))
         for cell, table in tables:
-            self.add(OTHER, cell, (s for (vma, _), s in table.seen.items() if vma == "sysfs"))
+            if "machine" not in facts(cell):
+                self.add(OTHER, cell, (s for (vma, _), s in table.seen.items() if vma == "sysfs"))
 
     def add(self, what, cell, seen):
         for said in seen:

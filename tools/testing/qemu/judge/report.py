@@ -36,14 +36,14 @@ def wrapped(line, indent="  "):
 
 def table(check):
     """Cells by tests. The line of a test's name ends above its column."""
-    width = max([len(r["name"]) for r in check.results], default=0) + 2
+    width = max([len(r["name"]) for r in check.results + check.machines], default=0) + 2
     wide = (WIDTH - width - 3) // 3
     for first in range(0, len(check.columns) or 1, wide):
         columns = check.columns[first:first + wide]
         yield ""
         for i, column in enumerate(columns):
             yield f"  {column + ' ':.<{width}}" + "|  " * i + "|"
-        for result in check.cells:
+        for result in check.cells + check.machines:
             line = "".join(f"{check.mark(check.test(result, c)):3}" for c in columns)
             yield f"  {result['name']:{width}}{line}".rstrip() + " !" * bool(result["problems"])
 
