@@ -486,6 +486,7 @@ def judge_tap(name, path, expect=EXPECT):
     expected = Expectations(expect, [name])
     for r in rows:
         expected.judge(name, r)
+    problems += expected.unmet(name)
     tests = [{"name": name, "rows": rows}]
     return {"name": name, "kind": "tap", "problems": problems, "control": False, "tests": tests,
             "verdict": "fail" if problems or count(tests, "fail") else "pass"}
