@@ -179,10 +179,10 @@ class Plan:
         self.set(f"modules.{k}", o + ("/drivers" if build.startswith("tree") else "/boot-modules"))
         if build.startswith("tree"):
             fragments = [f"{QEMU}/build/config/{name}" for name in (
-                "all", base, cell.granule, cell.flavour, "kunit")]
+                "all", "arm64", base, cell.granule, cell.flavour, "kunit")]
             kunit = build == "tree" and any(f.endswith("_kunit.c") for f in self.claims[base][0])
-            fragments = [f for f in fragments[:4] if os.path.exists(os.path.join(ROOT, f))
-                         ] + fragments[4:] * kunit
+            fragments = [f for f in fragments[:5] if os.path.exists(os.path.join(ROOT, f))
+                         ] + fragments[5:] * kunit
             self.set(f"tree.{k}", tree)
             self.watch(f"kernel/{k}/", self.kernel_in(tree))
             self.set(f"fragments.{k}", listed(fragments))
