@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Run vfio selftests in a VM that has an IOMMU and a device to spare: an NVMe controller,
-# which can be reset and suspended, with a buffer, so that a BAR of it is memory.
+# which can be reset and suspended, with a buffer, so that a BAR of it is memory. A second
+# function is reset with it: an igb, which the kernel knows to be isolated, if QEMU has one.
 
 set -eu
 
@@ -10,18 +11,21 @@ test_dir=$(realpath "$(dirname "$0")")
 arch=$(uname -m)
 busybox=$(command -v busybox || :)
 kernel=
+modules=
 
 usage()
 {
 	cat <<-EOF
-		$0 -k KERNEL [-t aarch64|x86_64] [-b BUSYBOX] [-o OUTPUT] [TEST...]
+		$0 -k KERNEL [-t aarch64|x86_64] [-m MODULES] [-b BUSYBOX] [-o OUTPUT] [TEST...]
 
 		KERNEL	Image or bzImage with CONFIG_BLK_DEV_INITRD, DEVTMPFS, VFIO_PCI,
-		 	a serial console, and ARM_SMMU_V3 or INTEL_IOMMU_DEFAULT_ON, built in
+		 	a serial console, and ARM_SMMU_V3 or INTEL_IOMMU and IRQ_REMAP
+		MODULES	a directory with those that are modules, in the order of their names
 		BUSYBOX	static, for that architecture
 		OUTPUT	where the tests are: make -C tools/testing/selftests/vfio \\
 		 	OUTPUT=... LDFLAGS=-static
-		TEST	default: all that need no driver for the device
+		TEST	as "vfio_pci_bar_revoke_test -t flr"; default: all that need no
+		 	driver for the device
 	EOF
 	exit "$1"
 }
@@ -33,10 +37,11 @@ skip()
 }
 
 output=$test_dir
-while getopts hk:t:b:o: opt; do
+while getopts hk:t:m:b:o: opt; do
 	case $opt in
 	k) kernel=$OPTARG ;;
 	t) arch=$OPTARG ;;
+	m) modules=$OPTARG ;;
 	b) busybox=$OPTARG ;;
 	o) output=$OPTARG ;;
 	h) usage 0 ;;
@@ -50,23 +55,27 @@ shift $((OPTIND - 1))
 case $arch in
 aarch64)
 	qemu=(qemu-system-aarch64 -M "virt,gic-version=3,iommu=smmuv3")
-	console=ttyAMA0 ;;
+	append=console=ttyAMA0 ;;
 x86_64)
 	qemu=(qemu-system-x86_64 -M "q35,kernel-irqchip=split" -device "intel-iommu,intremap=on")
-	console=ttyS0 ;;
+	append="console=ttyS0 intel_iommu=on" ;;
 *) skip "no machine for $arch" ;;
 esac
 command -v "${qemu[0]}" >/dev/null || skip "no ${qemu[0]}"
 [ -r "$kernel" ] || usage 2
 [ -x "$busybox" ] || skip "no busybox, see -b"
+second=igb,romfile=
+"${qemu[0]}" -device help | grep '"igb"' >/dev/null || second=nvme,serial=2
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-mkdir -p "$tmp"/root/{bin,dev,proc,sys,tests}
+mkdir -p "$tmp"/root/{bin,dev,modules,proc,sys,tests}
 cp "$busybox" "$tmp/root/bin/busybox"
+[ -z "$modules" ] || cp "$modules"/*.ko "$tmp/root/modules/"
 for test; do
-	[ -x "$output/$test" ] || skip "no $output/$test: build it first"
-	cp "$output/$test" "$tmp/root/tests/"
+	[ -x "$output/${test%% *}" ] || skip "no $output/${test%% *}: build it first"
+	cp "$output/${test%% *}" "$tmp/root/tests/"
+	echo "$test" >>"$tmp/root/tests/list"
 done
 cat >"$tmp/root/init" <<-'EOF'
 	#!/bin/busybox sh
@@ -74,29 +83,36 @@ cat >"$tmp/root/init" <<-'EOF'
 	mount -t proc none /proc
 	mount -t sysfs none /sys
 	mount -t devtmpfs none /dev
-	for dev in /sys/bus/pci/devices/*; do
+	for module in /modules/*; do
+		[ ! -e $module ] || insmod $module
+	done
+	for dev in /sys/bus/pci/devices/*.0; do
 		grep -q 0x010802 $dev/class && bdf=${dev##*/}
 	done
-	echo vfio-pci >/sys/bus/pci/devices/$bdf/driver_override
-	echo $bdf >/sys/bus/pci/drivers_probe
-	# Without a device, tests would skip, and nothing would be wrong.
-	[ -e /sys/bus/pci/devices/$bdf/driver ] || {
-		echo "vfio-pci has no device"
-		poweroff -f
-	}
-	for test in /tests/*; do
-		echo "# $test $bdf"
-		$test $bdf
-		echo "# exit status $?"
+	for dev in /sys/bus/pci/devices/${bdf%.*}.*; do
+		echo vfio-pci >$dev/driver_override
+		echo ${dev##*/} >/sys/bus/pci/drivers_probe
+		# Without a device, tests would skip, and nothing would be wrong.
+		[ -e $dev/driver ] || {
+			echo "vfio-pci has no ${dev##*/}"
+			poweroff -f
+		}
 	done
+	while read -r test; do
+		echo "# $test $bdf"
+		/tests/$test $bdf </dev/null
+		echo "# exit status $?"
+	done </tests/list
 	poweroff -f
 EOF
 chmod +x "$tmp/root/init"
 (cd "$tmp/root" && find . | cpio -o -H newc --quiet) >"$tmp/initrd"
 
 "${qemu[@]}" -accel kvm -accel tcg -cpu max -smp 2 -m 1G -nodefaults -display none -no-reboot \
-	-device pcie-root-port,id=rp,chassis=1 -device nvme,bus=rp,serial=1,cmb_size_mb=4 \
-	-kernel "$kernel" -initrd "$tmp/initrd" -append "console=$console panic=-1 quiet" \
+	-device pcie-root-port,id=rp,chassis=1,hotplug=off \
+	-device nvme,bus=rp,addr=0.0,multifunction=on,serial=1,cmb_size_mb=4 \
+	-device "$second,bus=rp,addr=0.1" \
+	-kernel "$kernel" -initrd "$tmp/initrd" -append "$append panic=-1 loglevel=5" \
 	-serial stdio | tee "$tmp/log"
 
 # Each has ended, and none has failed.
