@@ -63,14 +63,14 @@ force := $(if $(FORCE),FORCE)
 
 .PHONY: help plan demo demo-vm demo-vm-runs check report why results sources deps tree kernel \
 	selftests image busybox run stress bench boot regression series refresh lint lint-fast \
-	docs harness mutants clean dist bisect deb import FORCE
+	docs harness mutants x86 clean dist bisect deb import FORCE
 
 help:
 	@$(qemu)/plan/verbs.py help
 plan:
 	$(foreach line,$(planned),$(info $(subst ^, ,$(line))))@:
 deps:
-	@QEMU='$(QEMU)' $(qemu)/host/deps source build boot test lint docs deb
+	@QEMU='$(QEMU)' $(qemu)/host/deps source build boot x86 test lint docs deb
 
 goals := $(filter-out help plan deps,$(MAKECMDGOALS))
 ifeq ($(dry)$(filter $(abspath $(O)),$(HARNESS_LOCKED)),)
@@ -80,7 +80,7 @@ ifeq ($(dry)$(filter $(abspath $(O)),$(HARNESS_LOCKED)),)
 $(goals): locked ;@:
 locked:
 	@QEMU='$(QEMU)' $(qemu)/host/deps $$($(qemu)/plan/verbs.py uses $(goals)) \
-		$(if $(findstring -deb-,$(CELL) $(CELLS)),deb)
+		$(if $(findstring -deb-,$(CELL) $(CELLS)),deb) $(filter x86,$(steps))
 	+@exec $(qemu)/host/locked '$(O)' $(MAKE) $(goals)
 
 else

@@ -62,8 +62,8 @@ $(O)/%/headers/.done: $(O)/%/headers/.source
 	@touch $@
 
 # Of the selftests with libvfio
-$(O)/uuid-arm64: $(qemu)/build/debian-unpack
-	$(call step,uuid,libuuid for arm64) $(qemu)/build/debian-unpack bookworm arm64 $@ uuid-dev
+$(O)/uuid-%: $(qemu)/build/debian-unpack
+	$(call step,uuid-$*,libuuid for $*) $(qemu)/build/debian-unpack bookworm $* $@ uuid-dev
 
 $(O)/%/selftests/.installed: $(qemu)/build/selftests $(qemu)/boot/guest/kunit \
 		$(O)/%/headers/.done $(O)/%/selftests/.source
@@ -84,8 +84,8 @@ $(O)/%/base-selftests/.installed: $(qemu)/build/base-selftests \
 
 # What to boot to
 
-$(O)/busybox-arm64: $(qemu)/build/debian-unpack
-	$(call step,busybox,busybox for arm64) $(qemu)/build/debian-unpack bookworm arm64 $@ \
+$(O)/busybox-%: $(qemu)/build/debian-unpack
+	$(call step,busybox-$*,busybox for $*) $(qemu)/build/debian-unpack bookworm $* $@ \
 		busybox-static
 
 image := $(qemu)/build/image $(wildcard $(qemu)/boot/guest/*) $(O)/busybox-arm64
@@ -114,3 +114,5 @@ $(O)/%/qemu-system-aarch64: $(qemu)/build/debian-unpack
 # Results of real machines
 import:
 	@$(qemu)/judge/machine.py $(O) '$(ARCHIVE)'
+
+include $(qemu)/build/x86.mk

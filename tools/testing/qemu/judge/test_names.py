@@ -31,6 +31,11 @@ class Names(unittest.TestCase):
         lines = [names.results.Line("fails:1", "", text) for text in ("* | ^two$", "a | two")]
         with mock.patch.object(names.results, "expect_lines", lambda _: lines):
             self.assertEqual(list(names.of_fails(KNOWN)), ["expect/fails: no row matches a | two"])
+        lines = [names.results.Line("fails:1", "", "x86 | ^6.1-stock: one$")]
+        known = {("vfio_pci_bar_revoke_test", "6.1"): {"one": True}}
+        with mock.patch.object(names.results, "expect_lines", lambda _: lines):
+            self.assertEqual(list(names.of_fails(known)), [])
+            self.assertEqual(len(list(names.of_fails(KNOWN))), 1)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class Sets(unittest.TestCase):
         self.assertLess(set(wide), set(every))
         self.assertEqual(len(every), len(set(every)))
         self.assertEqual({"lint-fast"}, set(cells.steps_of(["core"])))
-        self.assertEqual({"lint-fast", "harness", "mutants"}, set(cells.steps_of(["all"])))
+        self.assertEqual({"lint-fast", "harness", "x86", "mutants"}, set(cells.steps_of(["all"])))
         self.assertIn("quirk-one-level", cells.steps_of(["wide"])["mutants"])
         self.assertEqual({"lint-fast", "harness"}, set(cells.steps_of(["core", "harness"])))
         self.assertEqual(core, cells.cells_of(["core", "harness"]))

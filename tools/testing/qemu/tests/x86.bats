@@ -1,0 +1,91 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The step x86, with a QEMU that only says what a VM would say. Needs no kernel.
+
+load common
+
+# The kernels and tests that "make" would have built, and what each VM says
+prepare()
+{
+	mkdir -p "$tmp/o/busybox-amd64/bin" "$tmp/o/x86/6.1/tests/bin" "$tmp/results"
+	for kernel in 6.1 6.1/stock; do
+		mkdir -p "$tmp/o/x86/$kernel/arch/x86/boot"
+		touch "$tmp/o/x86/$kernel/arch/x86/boot/bzImage" "$tmp/o/x86/$kernel/.built"
+		echo CONFIG_VFIO=y >"$tmp/o/x86/$kernel/.config"
+	done
+	printf '%s\n' CONFIG_KVM=y CONFIG_PROVE_LOCKING=y >>"$tmp/o/x86/6.1/.config"
+	mkdir "$tmp/o/x86/6.1/stock/modules"
+	touch "$tmp/o/x86/6.1/stock/modules/101-vfio.ko"
+	for file in busybox-amd64/bin/busybox x86/6.1/tests/bin/{bar_guest,vfio_dma_mapping_mmio,vfio_pci_bar_revoke}_test; do
+		echo >"$tmp/o/$file"
+		chmod +x "$tmp/o/$file"
+	done
+	shim qemu-system-x86_64 <<-END
+		case "\$*" in
+		*help) echo 'name "igb", bus PCI'; exit ;;
+		esac
+		echo "\$@" >>$tmp/args
+		while [ "\$1" != -initrd ]; do
+			shift
+		done
+		cpio -it --quiet <\$2 >>$tmp/files
+		cat $tmp/says
+	END
+	# shellcheck disable=SC2086 # a list
+	says $all
+}
+
+all="vfio_dma_mapping_mmio_test vfio_pci_bar_revoke_test bar_guest_test lockdep"
+# says TEST...: each test has one row, which passes
+says()
+{
+	echo "Linux version 6.1" >"$tmp/says"
+	for test; do
+		printf '%s\r\n' "# $test 0000:01:00.0" "TAP version 13" 1..1 "ok 1 $test.one" "# exit status 0"
+	done >>"$tmp/says"
+}
+
+x86()
+{
+	run "$qemu/x86/run" "$tmp/o" "$tmp/results" 6.1 6.1
+	echo "$output"
+}
+
+@test "the rows of each kernel, with what the VM is for" {
+	prepare
+	x86
+	[ "$status" -eq 0 ]
+	grep -qx "ok 1 - 6.1: vfio_dma_mapping_mmio_test.one" <<<"$output"
+	grep -qx "ok 5 - 6.1: (the VM)" <<<"$output"
+	# Debian's has neither lockdep nor KVM to ask, and modules.
+	grep -qx "ok 8 - 6.1-stock: (the VM)" <<<"$output"
+	grep -qx "1..8" <<<"$output"
+	grep -q "igb,romfile=,bus=rp,addr=0.1" "$tmp/args"
+	for file in tests/lockdep tests/bar_guest_test modules/101-vfio.ko; do
+		[ "$(grep -c $file "$tmp/files")" -eq 1 ]
+	done
+}
+
+@test "a row that fails or is skipped is told, with its cause" {
+	prepare
+	sed -i "s/ok 1 vfio_dma.*/ok 1 # SKIP no such BAR\r/
+		s/ok 1 vfio_pci.*/# Expected 'SIGBUS'\r\nnot ok 1 vfio_pci_bar_revoke_test.one\r/" "$tmp/says"
+	x86
+	[ "$status" -ne 0 ]
+	grep -qx "ok 1 - 6.1: vfio_dma_mapping_mmio_test: row 1 # SKIP no such BAR" <<<"$output"
+	grep -A1 "^not ok 2 - 6.1: vfio_pci_bar_revoke_test.one" <<<"$output" | grep -qx "# Expected 'SIGBUS'"
+}
+
+@test "a VM that does not come to its end, or whose kernel complains, is red" {
+	prepare
+	says vfio_dma_mapping_mmio_test vfio_pci_bar_revoke_test
+	echo "Kernel died" >>"$tmp/says"
+	x86
+	grep -q "of 4 tests 2 ended, the last words are: Kernel died" <<<"$output"
+	# shellcheck disable=SC2086 # a list
+	says $all
+	echo "WARNING: possible circular locking dependency detected" >>"$tmp/says"
+	x86
+	grep -A1 "^not ok 5 - 6.1: (the VM)" <<<"$output" | grep -q "the console says: WARNING: possible"
+}
