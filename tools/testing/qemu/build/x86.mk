@@ -7,7 +7,7 @@ x86-base := $(if $(filter x86,$(MAKECMDGOALS)),$(BASE),6.1)
 # Debian's own kernel, as a control: suite and meta package
 x86-stock.6.1 := bookworm linux-image-amd64
 # Where vfio has no selftests yet, that of DMA to a BAR is taken from here.
-x86-lender.6.1 := 7.3
+x86-lender.6.1 := $(if $(wildcard $(O)/source/7.3.tar.xz.gone),,7.3)
 
 x86-cross := env ARCH=x86_64 CROSS_COMPILE=x86_64-linux-gnu- $(kmake)
 x86-make = $(x86-cross) -C $(abspath $(O)/$*/tree) O=$(abspath $(O)/x86/$*)
@@ -42,11 +42,17 @@ $(O)/x86/%/tests/.built: $(O)/x86/%/tests/.source $(qemu)/build/selftests-x86 \
 		$(O)/$*/tree $(@D)/bin $(O)/uuid-amd64 $(x86-cross)
 	@touch $@
 
+# The newer one has an igb, for the hot reset of two groups.
+x86-qemu := $(O)/qemu11-x86/qemu-system-x86_64
+$(x86-qemu): $(qemu)/build/emulator $(qemu)/build/debian-unpack
+	$(call step,qemu11-x86,QEMU 11 for x86-64) $(qemu)/build/emulator $(emulator.qemu11) \
+		$(@D) x86_64
+
 x86-kernels := $(x86-base) $(if $(x86-stock.$(x86-base)),$(x86-base)/stock)
 x86-tests := $(x86-base) $(x86-lender.$(x86-base))
 x86-results := $(O)/results/x86$(filter-out -6.1,-$(x86-base))
 x86: $(x86-results)/pass
-$(x86-results)/pass: $(wildcard $(qemu)/x86/*) $(judges) $(O)/busybox-amd64 $(O)/uuid-amd64 \
+$(x86-results)/pass: $(wildcard $(qemu)/x86/*) $(judges) $(x86-qemu) $(O)/busybox-amd64 $(O)/uuid-amd64 \
 		tools/testing/selftests/vfio/vmtest.sh $(force) \
 		$(x86-kernels:%=$(O)/x86/%/.built) $(x86-tests:%=$(O)/x86/%/tests/.built)
 	$(call tap,$(notdir $(@D)),$(qemu)/x86/run $(O) $(@D) $(x86-base) $(x86-tests))

@@ -77,6 +77,19 @@ x86()
 	grep -A1 "^not ok 2 - 6.1: vfio_pci_bar_revoke_test.one" <<<"$output" | grep -qx "# Expected 'SIGBUS'"
 }
 
+@test "a test that no tree lends is skipped; without any, the VM has not run" {
+	prepare
+	rm "$tmp/o/x86/6.1/tests/bin/vfio_dma_mapping_mmio_test"
+	says vfio_pci_bar_revoke_test bar_guest_test lockdep
+	x86
+	[ "$status" -eq 0 ]
+	grep -qx "ok 1 - 6.1: vfio_dma_mapping_mmio_test # SKIP no tree that has it" <<<"$output"
+	grep -qx "1..8" <<<"$output"
+	shim qemu-system-x86_64 </dev/null
+	x86
+	grep -q "^not ok [0-9]* - 6.1: (the VM)" <<<"$output"
+}
+
 @test "a VM that does not come to its end, or whose kernel complains, is red" {
 	prepare
 	says vfio_dma_mapping_mmio_test vfio_pci_bar_revoke_test

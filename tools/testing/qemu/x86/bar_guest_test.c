@@ -133,7 +133,7 @@ static s64 run_guest(FIXTURE_DATA(bar_guest_test) *self)
 	return said;
 }
 
-TEST_F(bar_guest_test, data)
+TEST_F(bar_guest_test, reads_and_writes)
 {
 	WRITE_ONCE(self->bar[0], 0x12345678);
 	WRITE_ONCE(self->bar[1], 0);
