@@ -40,7 +40,11 @@ bare()
 	! grep -q aarch64-linux-gnu <<<"$output" || false
 	shim make <<<'echo "$@"'
 	[[ $(JOBS=1 /bin/sh "$qemu/build/kmake" Image) == *" CROSS_COMPILE= CC=ccache gcc "* ]]
+	# But for x86-64, of which an x86-64 has its own
+	fails_with "gcc-x86-64-linux-gnu" /bin/sh "$qemu/host/deps" x86
 	shim uname <<<'echo x86_64'
+	run /bin/sh "$qemu/host/deps" x86
+	! grep -q x86-64-linux-gnu <<<"$output" || false
 	[[ $(JOBS=1 /bin/sh "$qemu/build/kmake" Image) == *" CC=ccache aarch64-linux-gnu-gcc "* ]]
 }
 

@@ -65,7 +65,7 @@ command -v "${qemu[0]}" >/dev/null || skip "no ${qemu[0]}"
 [ -r "$kernel" ] || usage 2
 [ -x "$busybox" ] || skip "no busybox, see -b"
 second=igb,romfile=
-"${qemu[0]}" -device help | grep '"igb"' >/dev/null || second=nvme,serial=2
+"${qemu[0]}" -device igb,help >/dev/null 2>&1 || second=nvme,serial=2
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -109,7 +109,7 @@ chmod +x "$tmp/root/init"
 (cd "$tmp/root" && find . | cpio -o -H newc --quiet) >"$tmp/initrd"
 
 "${qemu[@]}" -accel kvm -accel tcg -cpu max -smp 2 -m 1G -nodefaults -display none -no-reboot \
-	-device pcie-root-port,id=rp,chassis=1,hotplug=off \
+	-device pcie-root-port,id=rp,chassis=1,hotplug=off,x-speed=5 \
 	-device nvme,bus=rp,addr=0.0,multifunction=on,serial=1,cmb_size_mb=4 \
 	-device "$second,bus=rp,addr=0.1" \
 	-kernel "$kernel" -initrd "$tmp/initrd" -append "$append panic=-1 loglevel=5" \
