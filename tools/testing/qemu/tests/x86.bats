@@ -23,7 +23,7 @@ prepare()
 	done
 	shim qemu-system-x86_64 <<-END
 		case "\$*" in
-		*help) echo 'name "igb", bus PCI'; exit ;;
+		*help) echo "igb options:"; exit ;;
 		esac
 		echo "\$@" >>$tmp/args
 		while [ "\$1" != -initrd ]; do

@@ -65,7 +65,7 @@ command -v "${qemu[0]}" >/dev/null || skip "no ${qemu[0]}"
 [ -r "$kernel" ] || usage 2
 [ -x "$busybox" ] || skip "no busybox, see -b"
 second=igb,romfile=
-"${qemu[0]}" -device igb,help >/dev/null 2>&1 || second=nvme,serial=2
+"${qemu[0]}" -device igb,help 2>&1 | grep -q options || second=nvme,serial=2
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
