@@ -59,12 +59,13 @@ x86()
 	grep -qx "ok 1 - 6.1: vfio_dma_mapping_mmio_test.one" <<<"$output"
 	grep -qx "ok 5 - 6.1: (the VM)" <<<"$output"
 	# Debian's has neither lockdep nor KVM to ask, and modules.
-	grep -qx "ok 8 - 6.1-stock: (the VM)" <<<"$output"
-	grep -qx "1..8" <<<"$output"
+	grep -qx "ok 13 - 6.1-stock: (the VM)" <<<"$output"
+	grep -qx "1..13" <<<"$output"
+	grep -q "amd-iommu,intremap=on" "$tmp/args"
 	grep -q "igb,romfile=,bus=rp,addr=0.1" "$tmp/args"
-	for file in tests/lockdep tests/bar_guest_test modules/101-vfio.ko; do
-		[ "$(grep -c $file "$tmp/files")" -eq 1 ]
-	done
+	[ "$(grep -c tests/lockdep "$tmp/files")" -eq 2 ]
+	[ "$(grep -c tests/bar_guest_test "$tmp/files")" -eq 2 ]
+	[ "$(grep -c modules/101-vfio.ko "$tmp/files")" -eq 1 ]
 }
 
 @test "a row that fails or is skipped is told, with its cause" {
@@ -84,7 +85,7 @@ x86()
 	x86
 	[ "$status" -eq 0 ]
 	grep -qx "ok 1 - 6.1: vfio_dma_mapping_mmio_test # SKIP no tree that has it" <<<"$output"
-	grep -qx "1..8" <<<"$output"
+	grep -qx "1..13" <<<"$output"
 	shim qemu-system-x86_64 </dev/null
 	x86
 	grep -q "^not ok [0-9]* - 6.1: (the VM)" <<<"$output"

@@ -12,14 +12,17 @@ arch=$(uname -m)
 busybox=$(command -v busybox || :)
 kernel=
 modules=
+iommu=intel-iommu
 
 usage()
 {
 	cat <<-EOF
-		$0 -k KERNEL [-t aarch64|x86_64] [-m MODULES] [-b BUSYBOX] [-o OUTPUT] [TEST...]
+		$0 -k KERNEL [-t aarch64|x86_64] [-i IOMMU] [-m MODULES] [-b BUSYBOX] [-o OUTPUT]
+		 	[TEST...]
 
-		KERNEL	Image or bzImage with CONFIG_BLK_DEV_INITRD, DEVTMPFS, VFIO_PCI,
-		 	a serial console, and ARM_SMMU_V3 or INTEL_IOMMU and IRQ_REMAP
+		KERNEL	Image or bzImage with CONFIG_BLK_DEV_INITRD, DEVTMPFS, VFIO_PCI, a
+		 	serial console, and ARM_SMMU_V3, or IRQ_REMAP and the IOMMU's
+		IOMMU	of x86_64: intel-iommu (default) or amd-iommu
 		MODULES	a directory with those that are modules, in the order of their names
 		BUSYBOX	static, for that architecture
 		OUTPUT	where the tests are: make -C tools/testing/selftests/vfio \\
@@ -37,10 +40,11 @@ skip()
 }
 
 output=$test_dir
-while getopts hk:t:m:b:o: opt; do
+while getopts hk:t:i:m:b:o: opt; do
 	case $opt in
 	k) kernel=$OPTARG ;;
 	t) arch=$OPTARG ;;
+	i) iommu=$OPTARG ;;
 	m) modules=$OPTARG ;;
 	b) busybox=$OPTARG ;;
 	o) output=$OPTARG ;;
@@ -57,7 +61,7 @@ aarch64)
 	qemu=(qemu-system-aarch64 -M "virt,gic-version=3,iommu=smmuv3")
 	append=console=ttyAMA0 ;;
 x86_64)
-	qemu=(qemu-system-x86_64 -M "q35,kernel-irqchip=split" -device "intel-iommu,intremap=on")
+	qemu=(qemu-system-x86_64 -M "q35,kernel-irqchip=split" -device "$iommu,intremap=on")
 	append="console=ttyS0 intel_iommu=on" ;;
 *) skip "no machine for $arch" ;;
 esac
