@@ -4,6 +4,9 @@
 # what they say
 
 x86-base := $(if $(filter x86,$(MAKECMDGOALS)),$(BASE),6.1)
+ifeq ($(filter x86,$(MAKECMDGOALS))-$(BASE),x86-6.12)
+$(error error: no configuration of 6.12 for x86-64: BASE= can be 6.1 or 7.3)
+endif
 # Debian's own kernel, as a control: suite and meta package
 x86-stock.6.1 := bookworm linux-image-amd64
 # Where vfio has no selftests yet, that of DMA to a BAR is taken from here.
@@ -49,10 +52,10 @@ $(x86-qemu): $(qemu)/build/emulator $(qemu)/build/debian-unpack
 		$(@D) x86_64
 
 x86-kernels := $(x86-base) $(if $(x86-stock.$(x86-base)),$(x86-base)/stock)
-x86-tests := $(x86-base) $(x86-lender.$(x86-base))
+x86-tests := $(strip $(x86-base) $(x86-lender.$(x86-base)))
 x86-results := $(O)/results/x86$(filter-out -6.1,-$(x86-base))
 x86: $(x86-results)/pass
-$(x86-results)/pass: $(wildcard $(qemu)/x86/*) $(judges) $(x86-qemu) $(O)/busybox-amd64 $(O)/uuid-amd64 \
-		tools/testing/selftests/vfio/vmtest.sh $(force) \
+$(x86-results)/pass: $(wildcard $(qemu)/x86/*) $(judges) $(x86-qemu) \
+		$(O)/busybox-amd64 $(O)/uuid-amd64 tools/testing/selftests/vfio/vmtest.sh $(force) \
 		$(x86-kernels:%=$(O)/x86/%/.built) $(x86-tests:%=$(O)/x86/%/tests/.built)
 	$(call tap,$(notdir $(@D)),$(qemu)/x86/run $(O) $(@D) $(x86-base) $(x86-tests))

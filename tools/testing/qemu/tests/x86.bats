@@ -52,6 +52,19 @@ x86()
 	echo "$output"
 }
 
+@test "make takes the patched 6.1, and Debian's own; another base if it is asked for" {
+	make -n O="$tmp/o" x86 >"$tmp/steps"
+	grep -q "fetch-stock-x86" "$tmp/steps"
+	grep -q "kmake -C $tmp/o/6.1/tree O=$tmp/o/x86/6.1 bzImage" "$tmp/steps"
+	grep -q "x86/run $tmp/o $tmp/o/results/x86 6.1 6.1 7.3\$" "$tmp/steps"
+	make -n O="$tmp/o" BASE=7.3 x86 >"$tmp/steps"
+	grep -q "x86/run $tmp/o $tmp/o/results/x86-7.3 7.3 7.3\$" "$tmp/steps"
+	! grep -q "fetch-stock-x86" "$tmp/steps" || false
+	make -n O="$tmp/o" CELLS="6.1-4k-max-vhe x86" check >"$tmp/steps"
+	grep -q "x86/run" "$tmp/steps"
+	fails_with "no configuration of 6.12 for x86-64" make -n O="$tmp/o" BASE=6.12 x86
+}
+
 @test "the rows of each kernel, with what the VM is for" {
 	prepare
 	x86
