@@ -152,6 +152,28 @@ kmake()
 	! grep -E '^(LLVM|KBUILD_OUTPUT|.*FLAGS)=.' "$tmp/env" || false
 }
 
+@test "the test module says of an older kernel that it is too old" {
+	header=$tmp/arch/arm64/include/asm/kvm_host.h
+	mkdir -p "${header%/*}"
+	touch "$header"
+	# module VERSION
+	module()
+	{
+		run make -f tools/testing/selftests/kvm/test_modules/Makefile --eval='all: ;' KERNELRELEASE=x \
+			CONFIG_ARM64=y CONFIG_KVM=y VERSION="${1%%.*}" KERNELVERSION="$1" srctree="$tmp" all
+		echo "$output"
+	}
+	module 5.10.223
+	[ "$status" -ne 0 ]
+	grep "this is Linux 5.10.223, it takes 6.1 or newer" <<<"$output"
+	module 7.3.4
+	[ "$status" -eq 0 ]
+	# As a distribution may have it, which takes more from newer ones
+	echo "#define KVM_HAVE_MMU_RWLOCK" >"$header"
+	module 5.14.0
+	[ "$status" -eq 0 ]
+}
+
 # A copy of what git has here, as this is: checkout DIR
 checkout()
 {
