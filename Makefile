@@ -18,6 +18,7 @@ SUITE ?= series
 CELLS ?= core
 DURATION ?= 60
 MUTANT ?= *
+LLVM := # what a kernel developer's shell has exported is for other kernels
 
 qemu := tools/testing/qemu
 series := tools/series
@@ -34,7 +35,7 @@ endif
 # The plan: BASE and CELL, lists of cells, what else a file is made of, and facts of bases,
 # kernels and cells, as tree.6.1-4k
 planned := $(shell unset CDPATH; $(qemu)/plan/make.py $(foreach v,CURDIR O BASE CELL GRANULE CELLS DURATION \
-	KSRC MUTANT QEMU SHARD SUITE TEST,'$(v)=$(subst ','\'',$($(v)))') \
+	KSRC LLVM MUTANT QEMU SHARD SUITE TEST,'$(v)=$(subst ','\'',$($(v)))') \
 	$(foreach v,$(MAKEOVERRIDES),$(if $(findstring =,$(v)),'?=$(firstword $(subst =, ,$(v)))')) \
 	$(MAKECMDGOALS) 2>&1)
 ifneq ($(.SHELLSTATUS),0)
@@ -43,7 +44,7 @@ endif
 $(foreach line,$(planned),$(eval $(subst ^, ,$(line))))
 
 export V KSRC AUTHOR SIGNOFF FLAKY
-unexport BOOT SUITE TEST QEMU APPEND LANGUAGE ARCH CROSS_COMPILE CDPATH
+unexport BOOT SUITE TEST QEMU APPEND LLVM LANGUAGE ARCH CROSS_COMPILE CDPATH
 export DEBIAN := $(abspath $(O))/debian
 # ccache learns from the compiler what a file includes: a run of the preprocessor of its own
 # took 40 % more time. Objects are good for any directory.
@@ -57,8 +58,6 @@ step = $(if $(dry),,+)@exec $(qemu)/host/step $(O)/logs/$(1).log "$(2)"
 remember = @mkdir -p $(@D); text=$$($(1)) || exit; \
 	printf '%s\n' "$$text" | cmp -s - $@ || printf '%s\n' "$$text" >$@
 lib := root=.; . $(series)/lib.sh;
-kmake := $(abspath $(qemu)/build/kmake)
-kbuild = $(kmake) -C $(abspath $(tree.$*)) O=$(abspath $(O)/kernel/$*)
 force := $(if $(FORCE),FORCE)
 
 .PHONY: help plan demo demo-vm demo-vm-runs check report why results sources deps tree kernel \
@@ -66,11 +65,12 @@ force := $(if $(FORCE),FORCE)
 	docs harness mutants x86 clean dist bisect deb import FORCE
 
 help:
-	@$(qemu)/plan/verbs.py help
+	@$(qemu)/plan/verbs.py
 plan:
 	$(foreach line,$(planned),$(info $(subst ^, ,$(line))))@:
 deps:
-	@QEMU='$(QEMU)' $(qemu)/host/deps source build boot x86 test lint docs deb
+	@QEMU='$(QEMU)' LLVM='$(or $(LLVM),$(llvm))' $(qemu)/host/deps source build boot x86 test lint \
+		docs deb clang
 
 goals := $(filter-out help plan deps,$(MAKECMDGOALS))
 ifeq ($(dry)$(filter $(abspath $(O)),$(HARNESS_LOCKED)),)
@@ -79,8 +79,7 @@ ifeq ($(dry)$(filter $(abspath $(O)),$(HARNESS_LOCKED)),)
 .PHONY: $(goals) locked
 $(goals): locked ;@:
 locked:
-	@QEMU='$(QEMU)' $(qemu)/host/deps $$($(qemu)/plan/verbs.py uses $(goals)) \
-		$(if $(findstring -deb-,$(CELL) $(CELLS)),deb) $(filter x86,$(steps))
+	@QEMU='$(QEMU)' LLVM='$(or $(LLVM),$(llvm))' $(qemu)/host/deps $(uses)
 	+@exec $(qemu)/host/locked '$(O)' $(MAKE) $(goals)
 
 else
@@ -136,7 +135,7 @@ define boot
 		LIMIT='$(or $(LIMIT),$(limit.$(1)))' TEST='$(TEST)' APPEND='$(APPEND)' \
 		$(qemu)/boot/run $(1) $(2) $(O)/kernel/$(kernel.$(1)) $(3) $(4)
 endef
-list = $(O)/$(base.$(1))/selftests/install/kselftest-list.txt
+list = $(selftests.$(1))/install/kselftest-list.txt
 own-list = $(O)/$(base.$(1))/base-selftests/install/kselftest-list.txt
 own-image = $(O)/$(base.$(1))/base-selftests.cpio
 
@@ -228,7 +227,7 @@ dist: $(bases:%=$(O)/%/tree/.git/replayed)
 	@cat $(O)/dist/path
 
 bisect: $(O)/source/$(BASE).tar.xz.package $(O)/busybox-arm64 $(uuid.$(BASE))
-	@$(series)/bisect $(BASE) $(O) $(O)/$(BASE)/bisect
+	@LLVM='$(LLVM)' $(series)/bisect $(BASE) $(O) $(O)/$(BASE)/bisect$(LLVM)
 
 deb: $(deb-cells:%=run-%)
 	@ls $(abspath $(O)/$(BASE)/deb)/*.deb
@@ -238,7 +237,7 @@ refresh: $(O)/$(BASE)/tree/.git/source
 
 lint: lint-fast $(bases:%=lint-%)
 lint-%: $(O)/%/tree/.git/replayed $(O)/%/tree-base/.git/source $(O)/kernel/%-4k/.config
-	$(call step,lint-$*,$*: lint) $(series)/lint $* $(O)/$* $(O)/kernel/$*-4k/.config $(O)/$*/lint
+	$(call step,lint-$*,$*: lint) $(call by) $(series)/lint $* $(O)/$* $(O)/kernel/$*-4k/.config $(O)/$*/lint
 
 docs: $(O)/$(BASE)/tree/.git/replayed
 	$(call step,docs-$(BASE),$(BASE): the documents) $(series)/docs $(O)/$(BASE)/tree $(O)/$(BASE)/docs

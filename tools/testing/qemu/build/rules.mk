@@ -3,6 +3,15 @@
 # From source packages to what boots. What else a file is made of, and the facts of bases
 # and kernels (tree.6.1-4k), come from the plan: "make plan" shows them.
 
+# by,STEM: the compiler that DIR/.llvm of $(O)/STEM names; without one, and for what is not
+# said to be by that, it is gcc
+by = env LLVM='$(or $(LLVM),$(llvm.$(1)))'
+kmake := $(abspath $(qemu)/build/kmake)
+kbuild = $(call by,kernel/$*) $(kmake) -C $(abspath $(tree.$*)) O=$(abspath $(O)/kernel/$*)
+
+$(O)/%/.llvm: FORCE
+	$(call remember,echo '$(or $(LLVM),$(llvm.$*))')
+
 # Sources and trees
 
 $(O)/source/%.id: FORCE
@@ -47,7 +56,7 @@ $(O)/%/deb/.built: $(qemu)/build/deb $(qemu)/build/debian-unpack $(O)/%/deb/.sou
 	$(call step,deb-$*,$*: packages) $(qemu)/build/deb $* $(O)/$*/tree $(@D) $(kmake)
 	@touch $@
 
-# The test module: what it is made of are headers, not the kernel.
+# The test module: what it is made of are headers, not the kernel. Debian's are of gcc.
 $(O)/kernel/%/test_modules/kvm_memattr.ko: $(O)/kernel/%/.headers.source $(qemu)/build/test-module \
 		| $(O)/kernel/%/.built
 	$(call step,module-$*,$*: test module) $(qemu)/build/test-module \
@@ -65,11 +74,18 @@ $(O)/%/headers/.done: $(O)/%/headers/.source
 $(O)/uuid-%: $(qemu)/build/debian-unpack
 	$(call step,uuid-$*,libuuid for $*) $(qemu)/build/debian-unpack bookworm $* $@ uuid-dev
 
-$(O)/%/selftests/.installed: $(qemu)/build/selftests $(qemu)/boot/guest/kunit \
-		$(O)/%/headers/.done $(O)/%/selftests/.source
-	$(call step,selftests-$*,$*: selftests) env UUID=$(abspath $(uuid.$*)) \
-		$(qemu)/build/selftests $(O)/$*/tree $(@D) $(O)/$*/headers '$(tests.$*)' $(kmake)
+# and the same by another compiler
+tests := $(qemu)/build/selftests $(qemu)/boot/guest/kunit
+define selftests
+	$(call step,$(notdir $(@D))-$*,$*: $(notdir $(@D))) $(call by,$*/$(notdir $(@D))) \
+		UUID=$(abspath $(uuid.$*)) $(qemu)/build/selftests $(O)/$*/tree $(@D) $(O)/$*/headers \
+		'$(tests.$*)' $(kmake)
 	@touch $@
+endef
+$(O)/%/selftests/.installed: $(tests)
+	$(selftests)
+$(O)/%/selftests-clang/.installed: $(tests)
+	$(selftests)
 
 # For servers; what only those take makes no cell run again.
 $(O)/%/selftests/kselftest-kvm.tar.gz: $(O)/%/selftests/.installed $(qemu)/build/pack \
@@ -91,7 +107,7 @@ $(O)/busybox-%: $(qemu)/build/debian-unpack
 image := $(qemu)/build/image $(wildcard $(qemu)/boot/guest/*) $(O)/busybox-arm64
 $(O)/kernel/%/initramfs.cpio: $(image) $(O)/kernel/%/.built $(O)/kernel/%/test_modules/kvm_memattr.ko
 	$(call step,initramfs-$*,$*: initramfs) $(qemu)/build/image $@ $(O)/busybox-arm64 \
-		$(O)/$(base.$*)/selftests/install $(modules.$*) $(@D)/test_modules/kvm_memattr.ko
+		$(selftests.$*)/install $(modules.$*) $(@D)/test_modules/kvm_memattr.ko
 
 $(O)/%/base-selftests.cpio: $(image) $(O)/%/base-selftests/.installed
 	$(call step,initramfs-base-selftests-$*,$*: initramfs of its own selftests) \

@@ -21,7 +21,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "../../../.."))
 GRANULES = ("4k", "16k", "64k")
-CELL = re.compile(r"([^-/]*)(?:-(base|deb|debug|stock))?-([^-/]*)-([^/]*)-([^-/]*)")
+CELL = re.compile(r"([^-/]*)(?:-(base|clang|deb|debug|stock))?-([^-/]*)-([^/]*)-([^-/]*)")
 
 
 class Error(Exception):
@@ -118,7 +118,7 @@ class Cell:
         self.facts += of_mode + ["feature"] * self.has_feature() + names
 
     def bad(self, why):
-        raise Error(f"unknown CELL {self.name}: {why} (a cell is BASE[-base|-deb|-debug|-stock]"
+        raise Error(f"unknown CELL {self.name}: {why} (a cell is BASE[-base|-clang|-deb|-debug|-stock]"
                     "-GRANULE-CPU-MODE, as in 6.1-4k-max-vhe)")
 
     def option(self, name):

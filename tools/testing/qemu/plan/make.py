@@ -17,6 +17,7 @@ import re
 import subprocess
 
 import mutants
+import verbs
 from cells import BASES, EMULATORS, FLAVOURS, FULL, ROOT, Cell, Error, cells_of, lines, listed, \
     run, shard_of, steps_of, stocks
 
@@ -24,7 +25,9 @@ QEMU = "tools/testing/qemu"
 SELFTESTS = "tools/testing/selftests"
 KVM = f"{SELFTESTS}/kvm"
 KNOBS = ("APPEND ARCHIVE ASSISTED_BY AUTHOR BASE CELL CELLS CHANGELOG DURATION FLAKY FORCE GRANULE KSRC "
-         "LIMIT MUTANT O PART PREV QEMU REROLL ROW SHARD SIGNOFF SUITE TEST V").split()
+         "LIMIT LLVM MUTANT O PART PREV QEMU REROLL ROW SHARD SIGNOFF SUITE TEST V").split()
+# By which clang the cells of that name are, as LLVM= has it
+LLVM = next(w for w in FLAVOURS["clang"] if w.startswith("llvm-")).removeprefix("llvm")
 # The kernel of vfio_bar_vmm's VM
 VM_KERNEL = "6.1-stock-4k"
 # The tests of verbs
@@ -94,6 +97,11 @@ class Plan:
         k["TEST"] = listed(TESTS[g] for g in goals if g in TESTS) or k["TEST"]
         if k["SUITE"] not in ("series", "own", "own-all"):
             raise Error(f"unknown SUITE {k['SUITE']}, there are: series own own-all")
+        if not re.fullmatch("1?|-[0-9]+|/.*/", k["LLVM"]):
+            raise Error(f"LLVM={k['LLVM']} is neither 1, nor a version as in LLVM=-19, nor the "
+                        "directory of a clang as in LLVM=/opt/llvm/bin/")
+        if k["LLVM"] and {"deb", "regression"} & set(goals):
+            raise Error("deb and regression are of what gcc has built: leave LLVM= out")
         if "stress" in goals and not re.fullmatch("[1-9][0-9]*", k["DURATION"]):
             raise Error(f"DURATION={k['DURATION']} is no number of seconds, as in DURATION=600")
         self.verbs = {verb: cells_of([verb], self.ksrc or None) for verb in ("demo", "bench")
@@ -121,6 +129,13 @@ class Plan:
         self.mutants = self.steps.get("mutants", [])
         if "mutants" in goals:
             self.mutants = mutants.named(k["MUTANT"], k["BASE"] or self.ksrc)
+
+    def uses(self):
+        """What it takes of this machine, see verbs"""
+        found = verbs.uses(self.goals)
+        cells = listed([self.cell.name] + self.check) + "-clang-" * bool(self.knobs["LLVM"])
+        return found + [use for use in ("clang", "deb") if f"-{use}-" in cells
+                        and "build" in found] + ["x86"] * ("x86" in self.steps)
 
     @staticmethod
     def floors():
@@ -150,7 +165,9 @@ class Plan:
                  if re.fullmatch(f"{SELFTESTS}/(kvm/arm64/.*(?<!_leaf)|vfio/[^/]*_test)[.]c", f)]
         self.set(f"tests.{base}", listed(tests))
         self.set(f"uuid.{base}", uuid)
-        self.needs(f"{o}/selftests/.installed", f"{o}/series.id", uuid)
+        for d in ("selftests", "selftests-clang"):
+            self.needs(f"{o}/{d}/.installed", f"{o}/series.id", uuid,
+                       f"{o}/headers/.done", f"{o}/selftests/.source", f"{o}/{d}/.llvm")
         self.watch(f"{base}/headers/", f"{tree}/include/uapi {tree}/arch/arm64/include/uapi")
         self.watch(f"{base}/selftests/", f"{tree}/{KVM} {tree}/{SELFTESTS} -maxdepth 5")
         self.watch(f"{base}/deb/", self.kernel_in(tree))
@@ -176,6 +193,7 @@ class Plan:
         patched = f"{self.o}/{base}/tree"
         self.set(f"base.{k}", base)
         self.set(f"build.{k}", build)
+        self.set(f"selftests.{k}", self.selftests(cell))
         self.set(f"modules.{k}", o + ("/drivers" if build.startswith("tree") else "/boot-modules"))
         if build.startswith("tree"):
             fragments = [f"{QEMU}/build/config/{name}" for name in (
@@ -187,7 +205,7 @@ class Plan:
             self.watch(f"kernel/{k}/", self.kernel_in(tree))
             self.set(f"fragments.{k}", listed(fragments))
             ready = "source" if build == "tree-base" else "replayed"
-            self.needs(f"{o}/.config", *fragments, f"{patched}/.git/replayed",
+            self.needs(f"{o}/.config", f"{o}/.llvm", *fragments, f"{patched}/.git/replayed",
                        f"{tree}/.git/{ready}")
             self.needs(f"{o}/.source", f"{tree}/.git/{ready}")
             self.needs(f"{o}/.built", f"{o}/.config", f"{o}/.source")
@@ -203,7 +221,14 @@ class Plan:
         self.needs(f"{o}/.headers.source", f"{patched}/.git/replayed", f"| {o}/.built")
         self.watch(f"kernel/{k}/.headers", listed([f"{patched}/{KVM}/test_modules"] + headers))
         self.needs(f"{o}/test_modules/kvm_memattr.ko", f"{o}/.headers.source", config)
-        self.needs(f"{o}/initramfs.cpio", f"{self.o}/{base}/selftests/.installed")
+        self.needs(f"{o}/initramfs.cpio", f"{self.selftests(cell)}/.installed")
+        if cell.flavour == "clang":
+            self.set(f"llvm.kernel/{k}", LLVM)
+            self.set(f"llvm.{base}/selftests-clang", LLVM)
+
+    def selftests(self, cell):
+        """Where those are that run on a kernel: built by the same compiler"""
+        return f"{self.o}/{cell.base}/selftests" + "-clang" * (cell.flavour == "clang")
 
     def emulator(self, cell):
         """What a cell takes: the newer one for those that ask for it, but QEMU= wins"""
@@ -217,6 +242,7 @@ class Plan:
         needs = [f"{k}/.built"] + self.emulator(cell)
         self.set(f"kernel.{c}", cell.kernel)
         self.set(f"base.{c}", cell.base)
+        self.set(f"selftests.{c}", self.selftests(cell))
         self.set(f"trees.{c}", listed(dict.fromkeys([f"{o}/{cell.base}/tree"] + (
             [f"{o}/{cell.base}/tree-base"] if cell.flavour == "base" else []))))
         self.set(f"emulator.{c}", self.knobs["QEMU"] or (needs[1] if cell.emulator else
@@ -278,7 +304,7 @@ class Plan:
                 ("mutants", listed(self.mutants)),
                 ("full", int({"wide", "all"} & set(k["CELLS"].split()) != set() and not k["SHARD"]
                              and not self.ksrc)),
-                ("vm-kernel", VM_KERNEL),
+                ("vm-kernel", VM_KERNEL), ("llvm", LLVM), ("uses", listed(self.uses())),
                 ("steps", listed(list(self.steps) + [f"base-selftests-{c}" for c in pristine]))):
             self.set(name, value)
         for verb, those in self.verbs.items():

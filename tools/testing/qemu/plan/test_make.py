@@ -10,9 +10,14 @@ import make
 import verbs
 
 
+def listed_names(lines):
+    """The variables that lines set"""
+    return [line.split()[0] for line in lines if " := " in line]
+
+
 class Make(unittest.TestCase):
     knobs = {"O": "build", "CURDIR": "/src", "BASE": "", "CELL": "", "GRANULE": "",
-             "CELLS": "core", "DURATION": "60", "KSRC": "", "MUTANT": "*", "QEMU": "",
+             "CELLS": "core", "DURATION": "60", "KSRC": "", "LLVM": "", "MUTANT": "*", "QEMU": "",
              "SHARD": "", "SUITE": "series", "TEST": "", "?": []}
 
     def lines(self, *goals, **knobs):
@@ -46,6 +51,7 @@ class Make(unittest.TestCase):
                            ({"DURATION": "1m"}, "DURATION=1m is no number of seconds"),
                            ({"O": "a b"}, "may have a space or a colon"),
                            ({"CURDIR": "/a:b"}, "may have a space or a colon"),
+                           ({"LLVM": "yes"}, "LLVM=yes is neither 1, nor "),
                            ({"GRANULE": "5k"}, "no granule 5k"), ({"BASE": "9.9"}, "no base 9.9"),
                            ({"KSRC": "/none"}, "is not a kernel tree")):
             with self.assertRaisesRegex(cells.Error, why):
@@ -77,6 +83,34 @@ class Make(unittest.TestCase):
         self.assertIn(f"run-{name}: build/kernel/6.1-4k/.built build/qemu11/qemu-system-aarch64 "
                       "build/kernel/6.1-4k/initramfs-vmm.cpio", self.lines("run", CELL=name))
         self.assertIn(f"emulator.{name} := /opt/q", self.lines("run", CELL=name, QEMU="/opt/q"))
+
+    def test_a_clang_cell_has_a_kernel_and_tests_by_clang(self):
+        lines = self.lines("run", CELL="7.3-clang-4k-max-vhe")
+        self.assertIn("llvm.kernel/7.3-clang-4k := -19", lines)
+        self.assertIn("llvm.7.3/selftests-clang := -19", lines)
+        self.assertIn("build/kernel/7.3-clang-4k/initramfs.cpio: "
+                      "build/7.3/selftests-clang/.installed", lines)
+        for name, tests in (("7.3-clang-4k", "-clang"), ("7.3-clang-4k-max-vhe", "-clang"),
+                            ("7.3-4k", "")):
+            self.assertIn(f"selftests.{name} := build/7.3/selftests{tests}", lines)
+        self.assertNotIn("llvm.kernel/7.3-4k", listed_names(lines))
+
+    def test_another_compiler_is_another_kernel_and_other_tests(self):
+        for target, name in (("kernel/6.1-4k/.config", "kernel/6.1-4k"),
+                             ("6.1/selftests/.installed", "6.1/selftests")):
+            line = next(x for x in self.lines("run") if x.startswith(f"build/{target}: "))
+            self.assertIn(f"build/{name}/.llvm", line.split())
+
+    def test_clang_is_installed_for_what_takes_it(self):
+        for goals, knobs, takes in ((["check"], {"CELLS": "7.3-clang-4k-max-vhe"}, True),
+                                    (["check"], {}, False), (["kernel"], {}, False),
+                                    (["kernel"], {"LLVM": "1"}, True),
+                                    (["why"], {"CELL": "7.3-clang-4k-max-vhe"}, False),
+                                    (["run"], {"CELL": "7.3-clang-4k-max-vhe"}, True)):
+            line = next(x for x in self.lines(*goals, **knobs) if x.startswith("uses := "))
+            self.assertEqual(takes, "clang" in line.split(), (goals, knobs))
+        with self.assertRaisesRegex(cells.Error, "deb and regression are of what gcc has built"):
+            self.lines("deb", LLVM="1")
 
     def test_a_vmm_is_there_if_its_test_may_run(self):
         for test, has in (("", True), ("vfio_bar_*", True), ("vfio_bar_vmm", True),

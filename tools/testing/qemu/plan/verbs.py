@@ -1,16 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""The verbs of the Makefile, by ./verbs
-
-verbs.py help               what "make help" says
-verbs.py uses GOAL...       what they take of this machine (uses in host/packages); a goal
-                            that is no verb is a file
-"""
+"""The verbs of the Makefile, by ./verbs: prints what "make help" says"""
 import os
 import re
 import textwrap
 
-from cells import HERE, Error, lines, run
+from cells import HERE, lines
 
 
 def verbs():
@@ -25,23 +20,16 @@ def help_text():
                                  subsequent_indent=" " * 24)
     yield ""
     yield "BASE, CELL (BASE[-FLAVOUR]-GRANULE-CPU-MODE), TEST, O= (build directory), V=1"
-    yield "and KSRC= (a kernel tree of your own) are the knobs most people meet."
+    yield "and KSRC= (a kernel tree of your own) are the knobs most people meet. LLVM=1 or LLVM=-19"
+    yield "builds by clang, as the kernel's own make does."
 
 
 def uses(goals):
+    """What they take of this machine (uses in host/packages); a goal that is no verb is a file"""
     takes = {verb: use for names, use, _ in verbs()
              for verb in re.sub(r" .*", "", names.replace(", ", ",")).split(",")}
     return sorted({w for g in goals for w in takes.get(g, "source build boot").split()})
 
 
-def main(args):
-    if args == ["help"]:
-        print(*help_text(), sep="\n")
-    elif args[:1] == ["uses"]:
-        print(*uses(args[1:]))
-    else:
-        raise Error("usage: verbs.py help | uses GOAL...")
-
-
 if __name__ == "__main__":
-    run(main)
+    print(*help_text(), sep="\n")

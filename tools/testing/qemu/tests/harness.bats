@@ -27,7 +27,11 @@ bare()
 	! grep -q shellcheck <<<"$output" || false
 	fails_with "gcc-aarch64-linux-gnu" /bin/sh "$qemu/host/deps" build
 	! grep -q qemu-system-arm <<<"$output" || false
+	for llvm in -16 1; do
+		LLVM=$llvm fails_with "clang${llvm#1} lld${llvm#1} llvm${llvm#1}" /bin/sh "$qemu/host/deps" clang
+	done
 	# What is there by other means will do.
+	LLVM=/opt/llvm/bin/ /bin/sh "$qemu/host/deps" clang
 	QEMU=/opt/qemu /bin/sh "$qemu/host/deps" boot
 	shim qemu-system-aarch64 </dev/null
 	/bin/sh "$qemu/host/deps" boot

@@ -146,10 +146,32 @@ kmake()
 	HOME=$tmp/file CCACHE_DIR=$tmp/o/.ccache ccache gcc -c "$tmp/x.c" -o "$tmp/x.o"
 }
 
+@test "the compiler is gcc, or the clang that LLVM names" {
+	export CROSS_COMPILE=x- HOME=$tmp
+	[ "$(kmake LLVM=)" = "CC=ccache x-gcc " ]
+	[ "$(kmake LLVM=1)" = "CC=ccache clang --target=x " ]
+	[ "$(kmake LLVM=-19)" = "CC=ccache clang-19 --target=x " ]
+	[ "$(kmake LLVM=/opt/llvm/bin/)" = "CC=ccache /opt/llvm/bin/clang --target=x " ]
+	[ "$(kmake CROSS_COMPILE= LLVM=1)" = "CC=ccache clang " ]
+}
+
+@test "with another compiler a kernel is configured again" {
+	echo CONFIG_X=y >"$tmp/fragment"
+	shim kernel <<<"echo x >>$tmp/runs; cp $tmp/fragment $tmp/out/.config"
+	for llvm in "" "" 1 1 -19 ""; do
+		LLVM=$llvm "$qemu/build/configure" "$tmp/out" "$tmp/fragment" -- kernel
+	done
+	[ "$(wc -l <"$tmp/runs")" -eq 4 ]
+}
+
 @test "what a kernel developer has exported is for other kernels" {
+	LLVM=1 make -n O="$tmp/o" kernel selftests >"$tmp/steps"
+	grep -q "LLVM='' .*/kmake" "$tmp/steps"
+	! grep "LLVM='*1" "$tmp/steps" || false
+	make -n O="$tmp/o" LLVM=1 kernel selftests | grep -c "LLVM='1' .*/kmake" | grep -x 3
 	shim make <<<'env'
-	LLVM=1 KBUILD_OUTPUT=$tmp KCFLAGS=-m32 CFLAGS=-m32 LDFLAGS=-m32 "$qemu/build/kmake" Image >"$tmp/env"
-	! grep -E '^(LLVM|KBUILD_OUTPUT|.*FLAGS)=.' "$tmp/env" || false
+	KBUILD_OUTPUT=$tmp KCFLAGS=-m32 CFLAGS=-m32 LDFLAGS=-m32 "$qemu/build/kmake" Image >"$tmp/env"
+	! grep -E '^(KBUILD_OUTPUT|.*FLAGS)=.' "$tmp/env" || false
 }
 
 @test "the test module says of an older kernel that it is too old" {
@@ -244,6 +266,14 @@ checkout()
 	"$qemu/build/base-selftests" /dev/null "$tmp/tree" "$tmp/base" "$tmp/headers" make
 	find "$tmp/tree" | sort | diff "$tmp/before" -
 	[ -e "$tmp/out/obj/tools/generated/sysreg-defs.h" ]
+	# By the same compiler nothing is thrown away.
+	touch "$tmp/out/obj/old"
+	touch -d -1hour "$tmp/out/.llvm"
+	"$qemu/build/selftests" "$tmp/tree" "$tmp/out" "$tmp/headers" arm64/x make
+	[ -e "$tmp/out/obj/old" ]
+	touch -d +1hour "$tmp/out/.llvm"
+	"$qemu/build/selftests" "$tmp/tree" "$tmp/out" "$tmp/headers" arm64/x make
+	[ ! -e "$tmp/out/obj/old" ]
 }
 
 @test "other-debian needs a suite, root, and the right to mount" {
