@@ -46,13 +46,13 @@ static void guest_code(void)
 	}									\
 } while (0)
 
-#define leaf(_want, ...)							\
+#define leaf(_want, _fd, _ipa, _flags)						\
 	expect(__LINE__, (_want), KVM_MEMATTR_STAGE2_LEAF,			\
-	       (&(struct kvm_memattr_leaf){ .ipa = GUEST_BASE, .vm_fd = vm->fd, __VA_ARGS__ }))
-#define translate(_want, ...)							\
+	       (&(struct kvm_memattr_leaf){ .vm_fd = (_fd), .ipa = (_ipa), .flags = (_flags) }))
+#define translate(_want, _fd, _va, _flags)					\
 	expect(__LINE__, (_want), KVM_MEMATTR_TRANSLATE,			\
-	       (&(struct kvm_memattr_translate){ .va = GUEST_BASE, .vcpu_fd = vcpu->fd, \
-						 __VA_ARGS__ }))
+	       (&(struct kvm_memattr_translate){ .vcpu_fd = (_fd), .va = (_va),	\
+						 .flags = (_flags) }))
 #define calibrate(_want, ...)							\
 	expect(__LINE__, (_want), KVM_MEMATTR_CALIBRATE,			\
 	       (&(struct kvm_memattr_calibrate){ __VA_ARGS__ }))
@@ -67,28 +67,28 @@ static void test_arguments(void)
 
 	expect(__LINE__, ENOTTY, KVM_MEMATTR_INFO ^ 0x80, &i);
 	expect(__LINE__, EFAULT, KVM_MEMATTR_INFO, NULL);
-	leaf(no_leaf);
-	leaf(EBADF, .vm_fd = -1);
-	leaf(EINVAL, .vm_fd = vcpu->fd);
-	leaf(no_leaf ?: ENOENT, .ipa = GUEST_EXIT);
-	leaf(no_leaf ?: EINVAL, .ipa = 1ULL << 52);
-	translate(no_translate);
-	translate(no_translate, .flags = KVM_MEMATTR_TRANSLATE_WRITE);
+	leaf(no_leaf, vm->fd, GUEST_BASE, 0);
+	leaf(EBADF, -1, GUEST_BASE, 0);
+	leaf(EINVAL, vcpu->fd, GUEST_BASE, 0);
+	leaf(no_leaf ?: ENOENT, vm->fd, GUEST_EXIT, 0);
+	leaf(no_leaf ?: EINVAL, vm->fd, 1ULL << 52, 0);
+	translate(no_translate, vcpu->fd, GUEST_BASE, 0);
+	translate(no_translate, vcpu->fd, GUEST_BASE, KVM_MEMATTR_TRANSLATE_WRITE);
 	/* A fault is an answer. */
-	translate(no_translate, .va = 0x123456789ULL << 12);
-	translate(no_translate ?: ENOEXEC, .vcpu_fd = idle->fd);
-	translate(EBADF, .vcpu_fd = -1);
-	translate(EINVAL, .vcpu_fd = vm->fd);
+	translate(no_translate, vcpu->fd, 0x123456789ULL << 12, 0);
+	translate(no_translate ?: ENOEXEC, idle->fd, GUEST_BASE, 0);
+	translate(EBADF, -1, GUEST_BASE, 0);
+	translate(EINVAL, vm->fd, GUEST_BASE, 0);
 	for (i = 0; i < ARRAY_SIZE(others); i++) {
-		leaf(EINVAL, .vm_fd = others[i]);
-		translate(EINVAL, .vcpu_fd = others[i]);
+		leaf(EINVAL, others[i], GUEST_BASE, 0);
+		translate(EINVAL, others[i], GUEST_BASE, 0);
 	}
 	host_pte(0, .va = (uintptr_t)&i);
 	host_pte(ENOENT, .va = 0);
 	host_pte(EINVAL, .va = 1ULL << 52);
 	for (i = 1; i < 32; i++) {
-		leaf(EINVAL, .flags = 1U << i);
-		translate(EINVAL, .flags = 1U << i);
+		leaf(EINVAL, vm->fd, GUEST_BASE, 1U << i);
+		translate(EINVAL, vcpu->fd, GUEST_BASE, 1U << i);
 		calibrate(EINVAL, .flags = 1U << i);
 		host_pte(EINVAL, .va = (uintptr_t)&i, .flags = 1U << i);
 	}
