@@ -116,7 +116,7 @@ chmod +x "$tmp/root/init"
 	-device pcie-root-port,id=rp,chassis=1,hotplug=off,x-speed=5 \
 	-device nvme,bus=rp,addr=0.0,multifunction=on,serial=1,cmb_size_mb=4 \
 	-device "$second,bus=rp,addr=0.1" \
-	-kernel "$kernel" -initrd "$tmp/initrd" -append "$append panic=-1 loglevel=5" \
+	-kernel "$kernel" -initrd "$tmp/initrd" -append "$append panic=-1 quiet" \
 	-serial stdio | tee "$tmp/log"
 
 # Each has ended, and none has failed.
