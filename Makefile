@@ -85,7 +85,7 @@ locked:
 else
 
 # One job more than there are processors, as some of them wait
-jobs := $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell expr $$(nproc) + 1))
+jobs = $(if $(findstring --jobserver,$(MAKEFLAGS)),,-j$(shell expr $$(nproc) + 1))
 
 demo: $(demo-cells:%=run-%)
 	@$(qemu)/judge/demo.py $(demo-cells:%=$(O)/run/%)
