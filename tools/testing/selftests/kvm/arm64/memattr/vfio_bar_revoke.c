@@ -136,6 +136,9 @@ static void run(const void *arg)
 				    (uintptr_t)slot.hva < end;
 		reached = strstr(text, " device: ");
 	}
+	/* As long as it is open, trace_stop() cannot remove the instance. */
+	if (f)
+		fclose(f);
 	if (!reached)
 		bar_fail("the device was not reached");
 	if (!unmapped)
