@@ -84,7 +84,10 @@ def judge(name, directory, expect=results.EXPECT):
     tests = [{"name": p.name, "rows": p.rows} for p in programs]
     for test in tests:
         for r in test["rows"]:
-            if r["status"] != "skip":
+            # Where a machine does not enforce alignment, what may be skipped may pass.
+            may = any(line.optional and line.matches(test["name"], r["name"])
+                      for line in expected.fails)
+            if r["status"] == "fail" or r["status"] == "pass" and not may:
                 expected.judge(test["name"], r)
     if not results.count(tests, "pass"):
         problems.append("nothing was checked: no row has passed")

@@ -90,6 +90,10 @@ class Machine(test_report.Case):
         # Mainline's 6.9 has it.
         self.assertEqual(self.take(ktap, series="no", kernel="6.9.1")["verdict"], "fail")
 
+    def test_what_may_be_skipped_without_the_feature_may_pass(self):
+        ktap = KTAP.replace("vfio_bar_memattr", "vfio_bar_guest").replace("another", "bar.reset")
+        self.assertEqual(self.take(ktap, series="no")["verdict"], "pass")
+
     def test_what_is_wrong_beside_rows(self):
         for said, problem in (({"given_back": "no"}, "not given back"),
                               ({"tests": "1 of 2"}, "of 2 tests 1 ended"),
