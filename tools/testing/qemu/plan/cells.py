@@ -214,7 +214,7 @@ def cells_of(names, base=None, shard=None):
             raise Error(f"no cells named {name}, there are: {listed(SETS)} all {listed(STEPS)}")
     found = [name for name in dict.fromkeys(found) if name not in STEPS]
     found = [name for name in found if not base or name.startswith(base + "-")]
-    if not found:
+    if base and not found:
         raise Error(f"no cell of base {base} is among: {listed(names)}")
     if not shard:
         return found

@@ -89,6 +89,7 @@ class Sets(unittest.TestCase):
         self.assertIn("quirk-one-level", cells.steps_of(["wide"])["mutants"])
         self.assertEqual({"lint-fast", "harness"}, set(cells.steps_of(["core", "harness"])))
         self.assertEqual(core, cells.cells_of(["core", "harness"]))
+        self.assertEqual([], cells.cells_of(["harness"]))
         self.assertEqual({}, cells.steps_of(["6.1-4k-max-vhe"]))
 
     def test_names_bases_and_what_is_wrong_with_them(self):
