@@ -28,6 +28,7 @@ struct vfio_device_bind_iommufd {
 	__s32 iommufd;
 	__u32 out_devid;
 };
+
 #define VFIO_DEVICE_BIND_IOMMUFD	_IO(VFIO_TYPE, VFIO_BASE + 18)
 #endif
 
