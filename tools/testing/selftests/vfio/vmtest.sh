@@ -112,9 +112,10 @@ EOF
 chmod +x "$tmp/root/init"
 (cd "$tmp/root" && find . | cpio -o -H newc --quiet) >"$tmp/initrd"
 
-# After a reset the kernel waits until a faster link says that it is active, which those of
-# q35 do not.
-"${qemu[@]}" -accel kvm -accel tcg -cpu max -smp 2 -m 1G -nodefaults -display none -no-reboot \
+# Emulated also where there is KVM, so that it is the same machine on every host. After a
+# reset the kernel waits until a faster link says that it is active, which those of q35 do
+# not.
+"${qemu[@]}" -accel tcg -cpu max -smp 2 -m 1G -nodefaults -display none -no-reboot \
 	-device pcie-root-port,id=rp,chassis=1,hotplug=off,x-speed=5 \
 	-device nvme,bus=rp,addr=0.0,multifunction=on,serial=1,cmb_size_mb=4 \
 	-device "$second,bus=rp,addr=0.1" \
