@@ -22,6 +22,7 @@
 /* A store there ends KVM_RUN. */
 #define NO_SLOT		(2ULL << 30)
 #define NO_EVENT	"this kernel has no kvm_stage2_map: use one with the series, and tracefs"
+#define NO_GMEM		"this kernel has no guest_memfd for such a VM: it takes Linux 6.18"
 
 static struct bar_vm bv;
 
@@ -214,26 +215,25 @@ static void test_trace(void)
 }
 
 /* Also where nobody can read the page table: pKVM has a fault handler of its own. */
-static void guest_nop(void)
+static void guest_store(u64 ipa)
 {
+	asm volatile("str wzr, [%0]" : : "r" (ipa) : "memory");
 	asm volatile("str wzr, [%0]" : : "r" (NO_SLOT) : "memory");
 }
 
-static void test_trace_ram(void)
+/* What is mapped of memory that @vcpu, which is in guest_store(), has as @ipa */
+static void check_trace_ram(struct kvm_vcpu *vcpu, u64 ipa)
 {
 	char want[128], line[512] = "";
-	struct kvm_vcpu *vcpu;
-	struct kvm_vm *vm;
 	FILE *f;
 
 	bar_skip_if(!bar_write(EVENT, "1"), NO_EVENT);
 	close(open(TRACE "trace", O_WRONLY | O_TRUNC));
-	vm = vm_create_with_one_vcpu(&vcpu, guest_nop);
-	virt_pg_map(vm, NO_SLOT, NO_SLOT);
+	virt_pg_map(vcpu->vm, NO_SLOT, NO_SLOT);
 	vcpu_run(vcpu);
 	bar_write(EVENT, "0");
 	snprintf(want, sizeof(want), "kvm_stage2_map: ipa 0x%lx, size",
-		 addr_gva2gpa(vm, (uintptr_t)guest_nop) & ~(getpagesize() - 1UL));
+		 ipa & ~(getpagesize() - 1UL));
 	f = fopen(TRACE "trace", "r");
 	TEST_ASSERT(f, "%strace: %s", TRACE, strerror(errno));
 	while (fgets(line, sizeof(line), f) && !strstr(line, want))
@@ -242,6 +242,35 @@ static void test_trace_ram(void)
 	printf("# trace: %s", line);
 	if (!strstr(line, want) || !strstr(line, "type MEM/NORMAL\n"))
 		bar_fail("no event with %s", want);
+}
+
+static void test_trace_ram(void)
+{
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_store);
+
+	vcpu_args_set(vcpu, 1, NO_SLOT);
+	check_trace_ram(vcpu, addr_gva2gpa(vm, (uintptr_t)guest_store));
+}
+
+/* guest_memfd has a fault handler of its own, too. */
+static void test_trace_gmem(void)
+{
+#ifdef GUEST_MEMFD_FLAG_MMAP
+	u64 flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED;
+	u64 gpa = NO_SLOT - getpagesize();
+	struct kvm_vcpu *vcpu;
+	struct kvm_vm *vm = vm_create_with_one_vcpu(&vcpu, guest_store);
+
+	bar_skip_if(~vm_check_cap(vm, KVM_CAP_GUEST_MEMFD_FLAGS) & flags, NO_GMEM);
+	vm_set_user_memory_region2(vm, 1, KVM_MEM_GUEST_MEMFD, gpa, getpagesize(), NULL,
+				   vm_create_guest_memfd(vm, getpagesize(), flags), 0);
+	virt_map(vm, gpa, gpa, getpagesize() / vm->page_size);
+	vcpu_args_set(vcpu, 1, gpa);
+	check_trace_ram(vcpu, gpa);
+#else
+	bar_skip(NO_GMEM);
+#endif
 }
 
 static const char *text_of(const char *path)
@@ -363,6 +392,7 @@ static const struct test_case {
 	{ "stage-2 dump agrees with the leaf", test_dump, &vfio_bar_any },
 	{ "kvm_stage2_map agrees with the leaf", test_trace, &vfio_bar_any },
 	{ "kvm_stage2_map: RAM", test_trace_ram },
+	{ "kvm_stage2_map: guest_memfd", test_trace_gmem },
 	/* Off means Device from the next mapping on; what is mapped stays. */
 	{ "any_uncached: off and on", test_switch, &vfio_bar_any },
 	/* Refused, and it is as before. */
@@ -380,7 +410,7 @@ static void run(const void *arg)
 	bar_skip_if((!strncmp(t->name, "any", 3) || t->run == test_platform) &&
 		    access(VFIO_BAR_SWITCH, F_OK),
 		    "this kernel has no any_uncached: use one with the series");
-	if (t->run != test_trace_ram && !(t->run == test_dump && bar_pkvm()))
+	if (t->want && !(t->run == test_dump && bar_pkvm()))
 		bar_vm_create(&bv, NULL);
 	t->run();
 }
