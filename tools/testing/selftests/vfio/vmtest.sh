@@ -62,7 +62,13 @@ aarch64)
 	append=console=ttyAMA0 ;;
 x86_64)
 	qemu=(qemu-system-x86_64 -M "q35,kernel-irqchip=split" -device "$iommu,intremap=on")
-	append="console=ttyS0 intel_iommu=on" ;;
+	append="console=ttyS0 intel_iommu=on"
+	# QEMU says that the I/O APIC is part of a device that it has not: newer kernels
+	# then do not let that IOMMU remap interrupts.
+	if [ "$iommu" = amd-iommu ]; then
+		append+=" iommufd.allow_unsafe_interrupts=1"
+		append+=" vfio_iommu_type1.allow_unsafe_interrupts=1"
+	fi ;;
 *) skip "no machine for $arch" ;;
 esac
 command -v "${qemu[0]}" >/dev/null || skip "no ${qemu[0]}"
@@ -119,7 +125,7 @@ chmod +x "$tmp/root/init"
 	-device pcie-root-port,id=rp,chassis=1,hotplug=off,x-speed=5 \
 	-device nvme,bus=rp,addr=0.0,multifunction=on,serial=1,cmb_size_mb=4 \
 	-device "$second,bus=rp,addr=0.1" \
-	-kernel "$kernel" -initrd "$tmp/initrd" -append "$append panic=-1 quiet" \
+	-kernel "$kernel" -initrd "$tmp/initrd" -append "$append hugepages=1 panic=-1 quiet" \
 	-serial stdio | tee "$tmp/log"
 
 # Each has ended, and none has failed.
