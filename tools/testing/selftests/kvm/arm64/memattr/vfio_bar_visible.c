@@ -22,7 +22,7 @@
 /* A store there ends KVM_RUN. */
 #define NO_SLOT		(2ULL << 30)
 #define NO_EVENT	"this kernel has no kvm_stage2_map: use one with the series, and tracefs"
-#define NO_GMEM		"this kernel has no guest_memfd for such a VM: it takes Linux 6.18"
+#define NO_GMEM		"no guest_memfd for such a VM: it takes Linux 6.18, and tests of that"
 
 static struct bar_vm bv;
 
