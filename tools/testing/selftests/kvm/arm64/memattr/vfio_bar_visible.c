@@ -187,34 +187,46 @@ static void test_dump(void)
 	touch_all(check_dump);
 }
 
-/* What prot's bits mean differs from kernel to kernel, but for the type's word. */
-static void check_trace(u64 gpa, const struct kvm_memattr_leaf *leaf)
+static void trace_start(void)
 {
-	char want[128], line[512], *at = NULL;
+	bar_skip_if(!bar_write(EVENT, "1"), NO_EVENT);
+	close(open(TRACE "trace", O_WRONLY | O_TRUNC));
+}
+
+/* The first event with @want has to have @type, too. */
+static void check_event(const char *want, const char *type)
+{
+	char line[512], *at = NULL;
 	FILE *f = fopen(TRACE "trace", "r");
 
 	TEST_ASSERT(f, "%strace: %s", TRACE, strerror(errno));
-	snprintf(want, sizeof(want), "kvm_stage2_map: ipa 0x%llx, size 0x%llx, pfn 0x%llx, prot ",
-		 leaf->base, leaf->size, leaf->oa / getpagesize());
 	while (!at && fgets(line, sizeof(line), f))
 		at = strstr(line, want);
 	fclose(f);
 	if (!at)
 		bar_fail("no event with %s", want);
 	printf("# trace: %s", line);
-	if (!strstr(at, type_word(leaf)))
-		bar_fail("the leaf is %s", type_word(leaf));
+	if (!strstr(at, type))
+		bar_fail("the leaf is %s", type);
+}
+
+/* What prot's bits mean differs from kernel to kernel, but for the type's word. */
+static void check_trace(u64 gpa, const struct kvm_memattr_leaf *leaf)
+{
+	char want[128];
+
+	snprintf(want, sizeof(want), "kvm_stage2_map: ipa 0x%llx, size 0x%llx, pfn 0x%llx, prot ",
+		 leaf->base, leaf->size, leaf->oa / getpagesize());
+	check_event(want, type_word(leaf));
 }
 
 static void test_trace(void)
 {
-	bar_skip_if(!bar_write(EVENT, "1"), NO_EVENT);
-	close(open(TRACE "trace", O_WRONLY | O_TRUNC));
+	trace_start();
 	touch_all(check_trace);
 	bar_write(EVENT, "0");
 }
 
-/* Also where nobody can read the page table: pKVM has a fault handler of its own. */
 static void guest_store(u64 ipa)
 {
 	asm volatile("str wzr, [%0]" : : "r" (ipa) : "memory");
@@ -224,26 +236,18 @@ static void guest_store(u64 ipa)
 /* What is mapped of memory that @vcpu, which is in guest_store(), has as @ipa */
 static void check_trace_ram(struct kvm_vcpu *vcpu, u64 ipa)
 {
-	char want[128], line[512] = "";
-	FILE *f;
+	char want[128];
 
-	bar_skip_if(!bar_write(EVENT, "1"), NO_EVENT);
-	close(open(TRACE "trace", O_WRONLY | O_TRUNC));
+	trace_start();
 	virt_pg_map(vcpu->vm, NO_SLOT, NO_SLOT);
 	vcpu_run(vcpu);
 	bar_write(EVENT, "0");
 	snprintf(want, sizeof(want), "kvm_stage2_map: ipa 0x%lx, size",
 		 ipa & ~(getpagesize() - 1UL));
-	f = fopen(TRACE "trace", "r");
-	TEST_ASSERT(f, "%strace: %s", TRACE, strerror(errno));
-	while (fgets(line, sizeof(line), f) && !strstr(line, want))
-		;
-	fclose(f);
-	printf("# trace: %s", line);
-	if (!strstr(line, want) || !strstr(line, "type MEM/NORMAL\n"))
-		bar_fail("no event with %s", want);
+	check_event(want, "type MEM/NORMAL\n");
 }
 
+/* Also where nobody can read the page table: pKVM has a fault handler of its own. */
 static void test_trace_ram(void)
 {
 	struct kvm_vcpu *vcpu;
