@@ -58,7 +58,7 @@ step = $(if $(dry),,+)@exec $(qemu)/host/step $(O)/logs/$(1).log "$(2)"
 remember = @mkdir -p $(@D); text=$$($(1)) || exit; \
 	printf '%s\n' "$$text" | cmp -s - $@ || printf '%s\n' "$$text" >$@
 lib := root=.; . $(series)/lib.sh;
-force := $(if $(FORCE),FORCE)
+force := $(if $(FORCE)$(filter lint $(bases:%=lint-%),$(MAKECMDGOALS)),FORCE)
 
 .PHONY: help plan demo demo-vm demo-vm-runs check report why results sources deps tree kernel \
 	selftests image busybox run stress bench boot regression series refresh lint lint-fast \
@@ -198,18 +198,17 @@ $(O)/results/base-selftests-%/pass: $(judges)
 regression: $(O)/results/base-selftests-$(CELL)/pass
 
 # All else that is checked prints TAP.
+lint-fast harness $(bases:%=lint-%): %: $(O)/results/%/pass
 define tap
 	@mkdir -p $(@D); rm -f $(@D)/result.json
 	$(call step,$(1),$(1)) $(qemu)/host/tap $(1) $(@D) $(2)
 	@touch $@
 endef
 
-lint-fast: $(O)/results/lint-fast/pass
 files := $(shell unset CDPATH; $(lib) shipped_files 2>/dev/null)
 $(O)/results/lint-fast/pass: $(or $(files),FORCE) $(force)
 	$(call tap,lint-fast,$(qemu)/host/lint-fast)
 
-harness: $(O)/results/harness/pass
 $(O)/results/harness/pass: $(or $(filter Makefile bases series-% $(series)/% $(qemu)/%,$(files)),FORCE) $(force)
 	$(call tap,harness,env O=$(abspath $(O)) TMPDIR=$(abspath $(@D)) bats --tap \
 		$(series)/tests $(qemu)/tests)
@@ -236,8 +235,9 @@ refresh: $(O)/$(BASE)/tree/.git/source
 	@$(series)/refresh $(BASE) $(O)/$(BASE)/tree
 
 lint: lint-fast $(bases:%=lint-%)
-lint-%: $(O)/%/tree/.git/replayed $(O)/%/tree-base/.git/source $(O)/kernel/%-4k/.config
-	$(call step,lint-$*,$*: lint) $(call by) $(series)/lint $* $(O)/$* $(O)/kernel/$*-4k/.config $(O)/$*/lint
+$(O)/results/lint-%/pass: $(O)/%/tree/.git/replayed $(O)/%/tree-base/.git/source $(O)/kernel/%-4k/.config \
+		$(filter MAINTAINERS $(series)/% $(qemu)/build/% $(qemu)/mutants/%,$(files)) $(force)
+	$(call tap,lint-$*,$(call by) $(series)/lint $* $(O)/$* $(O)/kernel/$*-4k/.config $(O)/$*/lint)
 
 docs: $(O)/$(BASE)/tree/.git/replayed
 	$(call step,docs-$(BASE),$(BASE): the documents) $(series)/docs $(O)/$(BASE)/tree $(O)/$(BASE)/docs

@@ -18,7 +18,7 @@ import subprocess
 
 import mutants
 import verbs
-from cells import BASES, EMULATORS, FLAVOURS, FULL, ROOT, Cell, Error, cells_of, lines, listed, \
+from cells import BASES, EMULATORS, FLAVOURS, FULL, ROOT, SETS, Cell, Error, cells_of, lines, listed, \
     run, shard_of, steps_of, stocks
 
 QEMU = "tools/testing/qemu"
@@ -135,7 +135,8 @@ class Plan:
         found = verbs.uses(self.goals)
         cells = listed([self.cell.name] + self.check) + "-clang-" * bool(self.knobs["LLVM"])
         return found + [use for use in ("clang", "deb") if f"-{use}-" in cells
-                        and "build" in found] + ["x86"] * ("x86" in self.steps)
+                        and "build" in found] + ["x86"] * ("x86" in self.steps) + [
+                            "lint", "docs"] * (set(self.steps) & set(SETS["lint"]) > {"lint-fast"})
 
     @staticmethod
     def floors():
@@ -274,7 +275,7 @@ class Plan:
             Cell(c).base for c in self.check) if b != self.ksrc))
         done = {c: f"{o}/cell/{c}/pass" for c in here}
         done.update({s: f"{o}/results/{s}/pass" for s in list(self.steps) + [
-            f"base-selftests-{c}" for c in pristine]})
+            f"base-selftests-{c}" for c in pristine] if s.removeprefix("lint-") not in self.gone})
         for name, target in done.items():
             self.needs(f"reached-{name}", target)
         self.needs("results", *dict.fromkeys(f"{o}/kernel/{Cell(c).kernel}/.built" for c in here),
