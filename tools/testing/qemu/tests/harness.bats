@@ -165,7 +165,7 @@ bare()
 }
 
 @test "a verb that does not exist is refused" {
-	run make frobnicate
+	run make O="$tmp/o" frobnicate
 	[ "$status" -ne 0 ]
 	grep -q "No rule to make target 'frobnicate'" <<<"$output"
 }
