@@ -5,8 +5,8 @@
 cells.py cell CELL [VERSION]    what its name means, as assignments for the shell; of QEMU
                                 VERSION, why it cannot run it
 cells.py list [-b BASE] [-s N/M] NAME...
-                                cells of those names, or sets, one a line; of one base, or
-                                the Nth of M parts of them
+                                cells and steps of those names, or sets, one a line; cells
+                                of one base, or the Nth of M parts of all
 
 A cell is BASE[-FLAVOUR]-GRANULE-CPU[+OPTION...]-MODE, as in 6.1-4k-max-vhe. What it can be
 made of is in ./hosts, the sets are in ./sets, the bases in bases and series-BASE.
@@ -195,7 +195,7 @@ def every():
                             pass
 
 
-def cells_of(names, base=None, shard=None):
+def cells_of(names, base=None):
     """The cells of these names, each once"""
     found = []
     if not names:
@@ -216,10 +216,7 @@ def cells_of(names, base=None, shard=None):
     found = [name for name in found if not base or name.startswith(base + "-")]
     if base and not found:
         raise Error(f"no cell of base {base} is among: {listed(names)}")
-    if not shard:
-        return found
-    mine = part(found, *shard)
-    return [name for name in found if name in mine]
+    return found
 
 
 def steps_of(names):
@@ -229,9 +226,9 @@ def steps_of(names):
     return {step: args for step, args in STEPS.items() if step in lines}
 
 
-def part(names, number, of):
-    """The cells of one shard: those of a kernel stay together, as to build that is what
-    takes long, and the shards take as much CPU time as has been recorded in ./costs"""
+def part(names, steps, number, of):
+    """The cells and steps of one shard: those of a kernel stay together, as to build that is
+    what takes long, and the shards take as much CPU time as has been recorded in ./costs"""
     costs = {words[0]: int(words[1]) for words in map(str.split, lines(
         os.path.join(HERE, "costs")))}
     groups, shards = {}, [[0, []] for _ in range(of)]
@@ -239,13 +236,18 @@ def part(names, number, of):
         groups.setdefault(Cell(name).kernel, []).append(name)
     built = {Cell(name).kernel for name in names
              if FLAVOURS[Cell(name).flavour][0].startswith("tree")}
-    sums = {kernel: costs.get(kernel, costs["kernel"] if kernel in built else 0)
-            + sum(costs.get(c, costs["cell"]) for c in cells) for kernel, cells in groups.items()}
-    for kernel in sorted(groups, key=lambda k: (-sums[k], k)):
+    ours = next((kernel for kernel in groups if re.fullmatch("[^-]+-4k", kernel)), "")
+    for step in steps:
+        groups.setdefault(ours if step in ("harness", "mutants") else step, []).append(step)
+    sums = {group: (costs.get(group, costs["kernel"]) if group in built else 0)
+            + sum(costs.get(name, costs["cell"]) for name in has) for group, has in groups.items()}
+    for group in sorted(groups, key=lambda g: (-sums[g], g)):
         shard = min(shards, key=lambda s: s[0])
-        shard[0] += sums[kernel]
-        shard[1] += groups[kernel]
-    return shards[number - 1][1]
+        shard[0] += sums[group]
+        shard[1] += groups[group]
+    mine = shards[number - 1][1]
+    return [name for name in names if name in mine], {
+        step: args for step, args in steps.items() if step in mine}
 
 
 def shard_of(text):
@@ -269,7 +271,9 @@ def main(args):
             option, value = args[1:3]
             base, shard = (value, shard) if option == "-b" else (base, shard_of(value))
             del args[1:3]
-        print(*cells_of(args[1:], base, shard), sep="\n")
+        found = cells_of(args[1:], base), steps_of(args[1:])
+        found, steps = part(*found, *shard) if shard else found
+        print(*found, *steps, sep="\n")
     else:
         raise Error("usage: cells.py cell CELL [VERSION] | list [-b BASE] [-s N/M] NAME...")
 

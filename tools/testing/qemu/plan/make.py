@@ -18,8 +18,8 @@ import subprocess
 
 import mutants
 import verbs
-from cells import BASES, EMULATORS, FLAVOURS, FULL, ROOT, SETS, Cell, Error, cells_of, lines, listed, \
-    run, shard_of, steps_of, stocks
+from cells import BASES, EMULATORS, FLAVOURS, FULL, ROOT, Cell, Error, cells_of, lines, listed, \
+    part, run, shard_of, steps_of, stocks
 
 QEMU = "tools/testing/qemu"
 SELFTESTS = "tools/testing/selftests"
@@ -113,19 +113,18 @@ class Plan:
         self.check, self.steps = [], {}
         if {"check", "sources", "results", "report"} & set(goals):
             names = k["CELLS"].split()
-            self.check = cells_of(names, self.ksrc or None, k["SHARD"] and shard_of(k["SHARD"]))
-            self.steps = steps_of(names)
-            if k["SHARD"] and not any(Cell(c).kernel == "6.1-4k" for c in self.check):
-                self.steps = {}  # They take that kernel.
+            self.check, self.steps = cells_of(names, self.ksrc or None), steps_of(names)
             if self.ksrc:
                 # The harness's own tests are not about this tree, nor are others' mutants.
                 own = set(mutants.named("*", self.ksrc))
                 self.steps["mutants"] = [m for m in self.steps.get("mutants", []) if m in own]
                 self.steps = {s: args for s, args in self.steps.items()
                               if s == "lint-fast" or args}
+            if k["SHARD"]:
+                self.check, self.steps = part(self.check, self.steps, *shard_of(k["SHARD"]))
         self.compared = [cell.name] if "regression" in goals else [
-            f"{b}-4k-max-vhe" for b in self.floors() if any(
-                c.startswith(b + "-") for c in self.check)] if "all" in k["CELLS"].split() else []
+            c for c in self.check if c in [f"{b}-4k-max-vhe" for b in self.floors()]
+        ] if "all" in k["CELLS"].split() else []
         self.mutants = self.steps.get("mutants", [])
         if "mutants" in goals:
             self.mutants = mutants.named(k["MUTANT"], k["BASE"] or self.ksrc)
@@ -136,7 +135,7 @@ class Plan:
         cells = listed([self.cell.name] + self.check) + "-clang-" * bool(self.knobs["LLVM"])
         return found + [use for use in ("clang", "deb") if f"-{use}-" in cells
                         and "build" in found] + ["x86"] * ("x86" in self.steps) + [
-                            "lint", "docs"] * (set(self.steps) & set(SETS["lint"]) > {"lint-fast"})
+                            "lint", "docs"] * any(f"lint-{base}" in self.steps for base in BASES)
 
     @staticmethod
     def floors():

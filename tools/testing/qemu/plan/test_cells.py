@@ -137,13 +137,17 @@ class Sets(unittest.TestCase):
 
 
 class Shards(unittest.TestCase):
-    def test_each_cell_is_in_one_and_kernels_stay_together(self):
-        whole = cells.cells_of(["wide"])
-        parts = [cells.cells_of(["wide"], None, (n, 3)) for n in (1, 2, 3)]
+    def test_all_is_in_one_and_kernels_stay_together(self):
+        whole, steps = cells.cells_of(["wide"]), cells.steps_of(["wide"])
+        parts, those = zip(*(cells.part(whole, steps, n, 3) for n in (1, 2, 3)))
         self.assertEqual(sorted(whole), sorted(sum(parts, [])))
+        self.assertEqual(sorted(steps), sorted(sum(map(list, those), [])))
         kernels = [{cells.Cell(c).kernel for c in part} for part in parts]
         for one, other in itertools.combinations(kernels, 2):
             self.assertFalse(one & other)
+        for has, also in zip(kernels, those):
+            self.assertEqual("6.1-4k" in has, {"harness", "mutants"} <= set(also))
+            self.assertEqual("6.1-4k" in has, bool({"harness", "mutants"} & set(also)))
 
     def test_a_part_that_is_none(self):
         for text in ("0/3", "4/3", "1", "a/b", "1/0"):

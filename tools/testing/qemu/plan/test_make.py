@@ -113,6 +113,19 @@ class Make(unittest.TestCase):
         with self.assertRaisesRegex(cells.Error, "deb and regression are of what gcc has built"):
             self.lines("deb", LLVM="1")
 
+    def test_a_shard_runs_but_its_own(self):
+        found = []
+        for n in "1234":
+            lines = self.lines("check", CELLS="all", SHARD=n + "/4")
+            uses = next(x for x in lines if x.startswith("uses := ")).split()
+            steps = next(x for x in lines if x.startswith("steps := ")).split()[2:]
+            self.assertEqual(any(s[5:] in cells.BASES for s in steps), "docs" in uses, n)
+            self.assertEqual("x86" in steps, "x86" in uses, n)
+            found += steps
+        lines = self.lines("check", CELLS="all")
+        self.assertEqual(sorted(next(x for x in lines if x.startswith("steps := ")).split()[2:]),
+                         sorted(found))
+
     def test_a_vmm_is_there_if_its_test_may_run(self):
         for test, has in (("", True), ("vfio_bar_*", True), ("vfio_bar_vmm", True),
                           ("vfio_bar_[bv][em]*", True), ("vfio_bar_memattr", False)):
